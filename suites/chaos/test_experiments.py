@@ -43,9 +43,7 @@ def healed(mesh: Mesh) -> Iterator[Mesh]:
         pytest.param(
             path,
             id=path.stem,
-            marks=conformance(
-                id=f"chaos/{path.stem}", requires={"spire"}, claim=experiment["title"]
-            ),
+            marks=conformance(id=f"chaos/{path.stem}", requires={"spire"}, claim=experiment["title"]),
         )
         for path, experiment in EXPERIMENTS.items()
     ],

@@ -70,15 +70,9 @@ IDENTITY = (
     ),
     invalid_id("query", "spiffe://example.org/a?b", "no query component [SPIFFE-ID 2]"),
     invalid_id("fragment", "spiffe://example.org/a#b", "no fragment component [SPIFFE-ID 2]"),
-    invalid_id(
-        "empty-trust-domain", "spiffe:///a", "the trust domain must not be empty [SPIFFE-ID 2.1]"
-    ),
-    invalid_id(
-        "userinfo", "spiffe://a@example.org/a", "the userinfo part must be empty [SPIFFE-ID 2.1]"
-    ),
-    invalid_id(
-        "port", "spiffe://example.org:8443/a", "the port part must be empty [SPIFFE-ID 2.1]"
-    ),
+    invalid_id("empty-trust-domain", "spiffe:///a", "the trust domain must not be empty [SPIFFE-ID 2.1]"),
+    invalid_id("userinfo", "spiffe://a@example.org/a", "the userinfo part must be empty [SPIFFE-ID 2.1]"),
+    invalid_id("port", "spiffe://example.org:8443/a", "the port part must be empty [SPIFFE-ID 2.1]"),
     invalid_id(
         "trust-domain-in-capitals",
         "spiffe://Example.org/a",
@@ -106,15 +100,9 @@ IDENTITY = (
     ),
     invalid_id("root-path", "spiffe://example.org/", "no trailing slash [SPIFFE-ID 2.2]"),
     invalid_id("trailing-slash", "spiffe://example.org/a/", "no trailing slash [SPIFFE-ID 2.2]"),
-    invalid_id(
-        "empty-segment", "spiffe://example.org/a//b", "no empty path segment [SPIFFE-ID 2.2]"
-    ),
-    invalid_id(
-        "dot-segment", "spiffe://example.org/./a", "no relative path modifier [SPIFFE-ID 2.2]"
-    ),
-    invalid_id(
-        "dot-dot-segment", "spiffe://example.org/a/..", "no relative path modifier [SPIFFE-ID 2.2]"
-    ),
+    invalid_id("empty-segment", "spiffe://example.org/a//b", "no empty path segment [SPIFFE-ID 2.2]"),
+    invalid_id("dot-segment", "spiffe://example.org/./a", "no relative path modifier [SPIFFE-ID 2.2]"),
+    invalid_id("dot-dot-segment", "spiffe://example.org/a/..", "no relative path modifier [SPIFFE-ID 2.2]"),
     invalid_id(
         "percent-in-path",
         "spiffe://example.org/a%2fb",
@@ -136,9 +124,7 @@ IDENTITY = (
         id="bundle-of-another-trust-domain",
         chain=case.LEAF.chain,
         trust_domain="example.com",
-        mismatches=(
-            m.ForeignTrustDomain(position=0, found="example.org", expected="example.com"),
-        ),
+        mismatches=(m.ForeignTrustDomain(position=0, found="example.org", expected="example.com"),),
         openssl=case.SPIFFE,
     ),
 )
@@ -179,9 +165,7 @@ CONSTRAINTS_AND_USAGE = (
     ),
     leaf_case(
         "every-fault-of-a-key-usage",
-        replace(
-            LEAF, key_usage=frozenset({"key_cert_sign", "crl_sign"}), key_usage_critical=False
-        ),
+        replace(LEAF, key_usage=frozenset({"key_cert_sign", "crl_sign"}), key_usage_critical=False),
         m.KeyUsageNotCritical(position=0),
         m.NoDigitalSignature(position=0),
         m.LeafKeyCertSign(position=0),

@@ -195,9 +195,7 @@ SIGNATURES = (
     ),
     Case(
         id="both-links-forged",
-        chain=mint.leaf(
-            mint.intermediate(case.ROOT, with_key=rogue.key), with_key=rogue.key
-        ).chain,
+        chain=mint.leaf(mint.intermediate(case.ROOT, with_key=rogue.key), with_key=rogue.key).chain,
         mismatches=(
             m.BadSignature(position=0, issuer_position=1),
             m.BadSignature(position=1, issuer_position=2),
@@ -276,9 +274,7 @@ SEVERAL = (
             mint.SERVER,
         ).chain,
         mismatches=(m.Expired(position=1, not_after=NOON - SECOND, now=NOON),),
-        warnings=(
-            m.OutlivesIssuer(position=0, not_after=LEAF.not_after, issuer_not_after=NOON - SECOND),
-        ),
+        warnings=(m.OutlivesIssuer(position=0, not_after=LEAF.not_after, issuer_not_after=NOON - SECOND),),
     ),
     Case(
         id="plain-chain-with-a-leftover",

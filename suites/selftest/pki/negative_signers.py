@@ -20,9 +20,7 @@ from suites.selftest.pki.negative_leaves import SECOND, UNKNOWN
 URI = x509.UniformResourceIdentifier
 
 # A subjectAltName whose only name has a tag that GeneralName does not have.
-MALFORMED_SAN = x509.UnrecognizedExtension(
-    x509.SubjectAlternativeName.oid, bytes.fromhex("30028f00")
-)
+MALFORMED_SAN = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes.fromhex("30028f00"))
 # An extended key usage without a single purpose: the ASN.1 wants at least one.
 EMPTY_PURPOSES = x509.UnrecognizedExtension(x509.ExtendedKeyUsage.oid, bytes.fromhex("3000"))
 
@@ -66,9 +64,7 @@ def constrained(
     """A good chain whose intermediate constrains names."""
     subtrees = x509.NameConstraints(permitted, excluded)
     signer = mint.intermediate(case.ROOT, replace(INTERMEDIATE, extra=((subtrees, True),)))
-    return Case(
-        id=name, chain=mint.leaf(signer, leaf).chain, mismatches=mismatches, openssl=openssl
-    )
+    return Case(id=name, chain=mint.leaf(signer, leaf).chain, mismatches=mismatches, openssl=openssl)
 
 
 def two_intermediates(name: str, limit: int, *mismatches: m.Mismatch) -> Case:
@@ -128,8 +124,7 @@ SPIFFE_CLAUSES = (
         m.InvalidSpiffeId(
             position=1,
             uri="spiffe://Example.org",
-            reason="the trust domain must be in lower case [SPIFFE-ID 2.1]: "
-            "'spiffe://Example.org'",
+            reason="the trust domain must be in lower case [SPIFFE-ID 2.1]: 'spiffe://Example.org'",
         ),
         openssl=case.SPIFFE,
     ),
@@ -155,9 +150,7 @@ SPIFFE_CLAUSES = (
 
 CA_FLAGS = (
     signer_case("signer-is-no-ca", replace(INTERMEDIATE, ca=False), m.NotCa(position=1)),
-    signer_case(
-        "signer-without-basic-constraints", replace(INTERMEDIATE, ca=None), m.NotCa(position=1)
-    ),
+    signer_case("signer-without-basic-constraints", replace(INTERMEDIATE, ca=None), m.NotCa(position=1)),
     signer_case(
         "signer-without-key-cert-sign",
         replace(INTERMEDIATE, key_usage=frozenset({"crl_sign"})),
@@ -194,9 +187,7 @@ VALIDITY = (
         "signer-expired",
         replace(INTERMEDIATE, not_after=NOON - SECOND),
         m.Expired(position=1, not_after=NOON - SECOND, now=NOON),
-        warnings=(
-            m.OutlivesIssuer(position=0, not_after=LEAF.not_after, issuer_not_after=NOON - SECOND),
-        ),
+        warnings=(m.OutlivesIssuer(position=0, not_after=LEAF.not_after, issuer_not_after=NOON - SECOND),),
     ),
     signer_case(
         "signer-not-yet-valid",
@@ -208,9 +199,7 @@ VALIDITY = (
         replace(ROOT, not_after=NOON - SECOND),
         m.Expired(position=2, not_after=NOON - SECOND, now=NOON),
         warnings=(
-            m.OutlivesIssuer(
-                position=1, not_after=INTERMEDIATE.not_after, issuer_not_after=NOON - SECOND
-            ),
+            m.OutlivesIssuer(position=1, not_after=INTERMEDIATE.not_after, issuer_not_after=NOON - SECOND),
         ),
     ),
     root_case(
@@ -255,9 +244,7 @@ NAME_CONSTRAINTS = (
         "address-not-permitted",
         m.NameNotPermitted(position=0, found="10.0.0.1", constrained_by=1),
         permitted=(x509.IPAddress(ip_network("192.168.0.0/16")),),
-        leaf=replace(
-            LEAF, other_sans=(x509.IPAddress(ip_network("10.0.0.1/32").network_address),)
-        ),
+        leaf=replace(LEAF, other_sans=(x509.IPAddress(ip_network("10.0.0.1/32").network_address),)),
     ),
     constrained(
         "subject-not-permitted",

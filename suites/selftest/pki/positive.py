@@ -90,9 +90,7 @@ DEPTHS = tuple(of_depth(depth, kind) for depth, kind in product((1, 2, 3, 4), KI
 KEY_KINDS = tuple(of_kinds(a, b) for a, b in product(KINDS, KINDS) if a != b)
 
 LEAVES = (
-    leaf_case(
-        "no-subject-and-critical-san", replace(LEAF, subject=(), san_critical=True), openssl=""
-    ),
+    leaf_case("no-subject-and-critical-san", replace(LEAF, subject=(), san_critical=True), openssl=""),
     leaf_case("dns-sans-besides", replace(LEAF, dns=("reviews", "reviews.default")), openssl=""),
     leaf_case(
         "digital-signature-only",
@@ -144,9 +142,7 @@ LEAVES = (
             extra=(
                 (
                     x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                        x509.SubjectKeyIdentifier.from_public_key(
-                            case.INTERMEDIATE.key.public_key()
-                        )
+                        x509.SubjectKeyIdentifier.from_public_key(case.INTERMEDIATE.key.public_key())
                     ),
                     True,
                 ),
@@ -162,9 +158,7 @@ LEAVES = (
     leaf_case(
         "id-of-2048-bytes",
         replace(LEAF, uris=(f"spiffe://{'a' * 255}/{'b' * 1783}",)),
-        warnings=(
-            m.ForeignSigningCertificate(position=1, found="example.org", expected="a" * 255),
-        ),
+        warnings=(m.ForeignSigningCertificate(position=1, found="example.org", expected="a" * 255),),
         openssl="",
     ),
     leaf_case(
@@ -192,9 +186,7 @@ SIGNERS = (
     signer_case(
         "signer-of-another-trust-domain",
         replace(INTERMEDIATE, uris=("spiffe://example.com",)),
-        warnings=(
-            m.ForeignSigningCertificate(position=1, found="example.com", expected="example.org"),
-        ),
+        warnings=(m.ForeignSigningCertificate(position=1, found="example.com", expected="example.org"),),
     ),
     signer_case(
         "signer-without-spiffe-id",

@@ -70,9 +70,7 @@ def test_offset_of_a_time_counts(files: Files) -> None:
     assert main([*files.verify, *LAST_SECOND]) == 0
 
 
-def test_warnings_do_not_change_the_exit_code(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_warnings_do_not_change_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is only recommended is printed and marked as a warning."""
     root = mint.authority(mint.CERT_MANAGER_ROOT)
     (tmp_path / "chain.der").write_bytes(mint.der(*mint.leaf(mint.intermediate(root)).chain))
@@ -100,9 +98,7 @@ def test_json_verdict(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["pem", "der"])
-def test_chain_from_standard_input(
-    form: str, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chain_from_standard_input(form: str, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` reads standard input, in either form."""
     data = mint.pem(*LEAF.chain) if form == "pem" else mint.der(*LEAF.chain)
     give_stdin(monkeypatch, data)
@@ -190,9 +186,7 @@ def test_unreadable_input(
     assert main(["show", "--chain", files.empty]) == 2
 
 
-def test_show_has_one_line_for_each_certificate(
-    files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_has_one_line_for_each_certificate(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     """Name, issuer, serial number, lifetime left, and who signed it."""
     assert main(["show", "--chain", files.chain, "--bundle", files.bundle, *AT]) == 0
     first, second = capsys.readouterr().out.splitlines()
@@ -213,9 +207,7 @@ def test_show_has_one_line_for_each_certificate(
     ],
     ids=["before", "at-the-end", "the-end", "after"],
 )
-def test_show_says_how_long(
-    at: str, lifetime: str, files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_says_how_long(at: str, lifetime: str, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     """Lifetimes are shown in their two largest units."""
     assert main(["show", "--chain", files.chain, "--at", at]) == 0
     assert f"  {lifetime}  " in capsys.readouterr().out.splitlines()[0]

@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from cryptography import x509
 
 from fixtures.pki import Mismatch, TrustBundle, VerificationError, mint, verify_svid
 from fixtures.pki import mismatch as m
 from suites.selftest.pki import negative_leaves, negative_paths, negative_signers, positive
-from suites.selftest.pki.case import BUNDLE, LEAF
+from suites.selftest.pki.case import BUNDLE, LEAF, ROOT
 
 NEGATIVE = (*negative_leaves.CASES, *negative_signers.CASES, *negative_paths.CASES)
 
@@ -29,8 +31,8 @@ def test_every_rule_names_where_it_comes_from(rule: type[Mismatch]) -> None:
 
 def test_line_holds_position_name_finding_and_clause() -> None:
     """A mismatch reads as one line."""
-    found = m.NoUriSan(position=0, name="O=SPIRE,C=US")
-    assert str(found) == (
+    nameless = mint.leaf(ROOT, replace(mint.LEAF, uris=())).cert
+    assert str(m.NoUriSan(position=0, certificate=nameless)) == (
         "certificate 0 (O=SPIRE,C=US): has no URI SAN"
         ' [X509-SVID 2: "An X.509 SVID MUST contain exactly one URI SAN"]'
     )
@@ -56,14 +58,16 @@ def test_times_are_shown_in_utc() -> None:
 
 def test_hostile_names_stay_on_one_line() -> None:
     """Control characters of a certificate's names are escaped."""
-    line = str(m.NoUriSan(position=0, name="CN=a\nvalid: yes\x1b[2J\u202e"))
-    assert "CN=a\\nvalid: yes\\x1b[2J\\u202e" in line
+    hostile = ((x509.NameOID.COMMON_NAME, "a\nvalid: yes\x1b[2J\u202e"),)
+    cert = mint.leaf(ROOT, replace(mint.LEAF, uris=(), subject=hostile)).cert
+    line = str(m.NoUriSan(position=0, certificate=cert))
+    assert "(CN=a\\nvalid: yes\\x1b[2J\\u202e)" in line
     assert line.isprintable()
 
 
-def test_name_takes_no_part_in_equality() -> None:
-    """A test states position and finding, not how the certificate is called."""
-    found: Mismatch = m.NoUriSan(position=0, name="a")
+def test_certificate_takes_no_part_in_equality() -> None:
+    """A test states position and finding, not the certificate they are about."""
+    found: Mismatch = m.NoUriSan(position=0, certificate=LEAF.cert)
     assert found == m.NoUriSan(position=0)
     others: list[Mismatch] = [m.NoUriSan(position=1), m.MissingKeyUsage(position=0)]
     assert found not in others

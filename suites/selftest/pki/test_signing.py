@@ -27,9 +27,7 @@ def test_foreign_trust_domain_is_warned_of() -> None:
     """X509-SVID 3.2 has a SHOULD for the trust domain of the leaves."""
     mismatches, warnings = judge_signing_certificate(ROOT.cert, trust_domain="example.com")
     assert mismatches == ()
-    assert warnings == (
-        m.ForeignSigningCertificate(position=0, found="example.org", expected="example.com"),
-    )
+    assert warnings == (m.ForeignSigningCertificate(position=0, found="example.org", expected="example.com"),)
 
 
 def test_leaf_is_no_signing_certificate() -> None:
@@ -45,8 +43,6 @@ def test_leaf_is_no_signing_certificate() -> None:
 def test_unreadable_certificate_is_named() -> None:
     """Where the extensions cannot be read, this alone is said."""
     profile = replace(mint.ROOT, uris=(), extra=((negative_signers.MALFORMED_SAN, False),))
-    mismatches, warnings = judge_signing_certificate(
-        mint.authority(profile).cert, trust_domain=None
-    )
+    mismatches, warnings = judge_signing_certificate(mint.authority(profile).cert, trust_domain=None)
     assert [type(found) for found in mismatches] == [m.UnreadableCertificate]
     assert warnings == ()

@@ -7,10 +7,11 @@ machine does not decide; only a spawned program has to be timed by the wall cloc
 from __future__ import annotations
 
 import os
+import statistics
 import time
 import timeit
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,65 +20,76 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from fixtures.cluster.run import run
 from fixtures.pki import TrustBundle, judge_svid, load_pem_chain, mint
-from suites.selftest.pki.positive import KEYS, KINDS, OTHER_KEYS
+from suites.selftest.pki.positive import KEYS, OTHER_KEYS
 
 pytestmark = pytest.mark.skipif(
     "MESHPROOF_BENCH" not in os.environ, reason="a benchmark: set MESHPROOF_BENCH=1"
 )
 
-ROUNDS, REPEATS = 60, 20
+ROUNDS, WORKLOADS = 60, 20
 MAX_RATIO_TO_CRYPTOGRAPHY = 1.5
 MIN_RATIO_TO_OPENSSL = 20
 MAX_GROWTH_PER_CERTIFICATE = 1.25
 
 
-def made(presented: int, kind: mint.KeyKind) -> tuple[bytes, x509.Certificate]:
-    """A chain of so many presented certificates as PEM, and its root."""
+@dataclass(frozen=True)
+class Mesh:
+    """The chains of different workloads under one signing certificate, as PEM, and the root."""
+
+    chains: tuple[bytes, ...]
+    root: x509.Certificate
+
+
+def mesh(presented: int, kind: mint.KeyKind, *, workloads: int = WORKLOADS) -> Mesh:
+    """Make a mesh whose workloads each present so many certificates."""
     parent = root = mint.authority(mint.CERT_MANAGER_ROOT, key=KEYS[kind])
     for level in range(presented - 1):
         subject = ((x509.NameOID.COMMON_NAME, f"level {level}"),)
         profile = replace(mint.INTERMEDIATE, subject=subject)
         parent = mint.intermediate(parent, profile, key=OTHER_KEYS[kind])
-    return mint.pem(*mint.leaf(parent, key=OTHER_KEYS[kind]).chain), root.cert
+    leaves = (mint.leaf(parent, key=OTHER_KEYS[kind]) for _ in range(workloads))
+    return Mesh(tuple(mint.pem(*leaf.chain) for leaf in leaves), root.cert)
 
 
-def ours(pem: bytes, root: x509.Certificate) -> Callable[[], None]:
-    """From PEM to a verdict, with the bundle at hand."""
-    bundle = TrustBundle((root,))
+def ours(mesh: Mesh) -> Callable[[], None]:
+    """From PEM to a verdict for each workload, with the bundle at hand."""
+    bundle = TrustBundle((mesh.root,))
 
     def work() -> None:
-        assert judge_svid(load_pem_chain(pem), bundle, now=mint.NOON).valid
+        for pem in mesh.chains:
+            assert judge_svid(load_pem_chain(pem), bundle, now=mint.NOON).valid
 
     return work
 
 
-def cryptographys(pem: bytes, root: x509.Certificate) -> Callable[[], None]:
-    """From PEM to a path, with the store at hand: no SPIFFE clause is looked at."""
-    store = Store([root])
+def cryptographys(mesh: Mesh) -> Callable[[], None]:
+    """From PEM to a path for each workload, with the verifier at hand: no SPIFFE clause."""
+    policy = PolicyBuilder().store(Store([mesh.root])).time(mint.NOON)
+    verifier = policy.build_client_verifier()
 
     def work() -> None:
-        leaf, *above = x509.load_pem_x509_certificates(pem)
-        verifier = PolicyBuilder().store(store).time(mint.NOON).build_client_verifier()
-        verifier.verify(leaf, above)
+        for pem in mesh.chains:
+            leaf, *above = x509.load_pem_x509_certificates(pem)
+            verifier.verify(leaf, above)
 
     return work
 
 
 def microseconds(*works: Callable[[], None]) -> list[float]:
-    """The best processor time of each, taken in turns; `timeit` keeps the collector out."""
+    """The best processor time of each for a workload; `timeit` keeps the collector out."""
     timers = [timeit.Timer(work, timer=time.process_time) for work in works]
-    rounds = [[timer.timeit(REPEATS) for timer in timers] for _ in range(ROUNDS)]
-    return [min(times) / REPEATS * 1e6 for times in zip(*rounds, strict=True)]
+    rounds = [[timer.timeit(1) for timer in timers] for _ in range(ROUNDS)]
+    return [min(times) / WORKLOADS * 1e6 for times in zip(*rounds, strict=True)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["p256", "p384", "rsa"])
 @pytest.mark.parametrize("presented", [1, 2, 3, 4])
 def test_at_most_half_as_much_again_as_cryptography(
     presented: int, kind: mint.KeyKind, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Per chain at most 1.5 times cryptography's own path verification."""
-    chain = made(presented, kind)
-    us, theirs = microseconds(ours(*chain), cryptographys(*chain))
+    chains = mesh(presented, kind)
+    us, theirs = microseconds(ours(chains), cryptographys(chains))
     with capsys.disabled():
         print(
             f"\n{kind:8} {presented} presented: {us:6.0f} us, cryptography {theirs:6.0f} us,"
@@ -86,36 +98,31 @@ def test_at_most_half_as_much_again_as_cryptography(
     assert us / theirs <= MAX_RATIO_TO_CRYPTOGRAPHY
 
 
-def test_many_times_faster_than_openssl(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At least 20 times faster than spawning `openssl verify` for the same chain."""
-    pem, root = made(2, "p256")
-    for name, content in (("chain.pem", pem), ("root.pem", mint.pem(root))):
-        (tmp_path / name).write_bytes(content)
+def test_many_times_faster_than_openssl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At least 20 times faster than spawning `openssl verify` for the same chains."""
+    chains = mesh(2, "p256")
+    (tmp_path / "root.pem").write_bytes(mint.pem(chains.root))
     argv = ["openssl", "verify", "-attime", str(int(mint.NOON.timestamp())), "-CAfile", "root.pem"]
     argv += ["-no-CApath", "-no-CAstore", "-untrusted", "chain.pem", "chain.pem"]
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        run(argv, timeout=60, cwd=tmp_path)
-        times.append((time.perf_counter() - start) * 1e6)
-    (us,) = microseconds(ours(pem, root))
+
+    def spawned() -> None:
+        for pem in chains.chains:
+            (tmp_path / "chain.pem").write_bytes(pem)
+            run(argv, timeout=60, cwd=tmp_path)
+
+    works = [timeit.Timer(work) for work in (spawned, ours(chains))]
+    theirs, us = (statistics.median(w.repeat(9, 1)) / WORKLOADS * 1e6 for w in works)
     with capsys.disabled():
-        print(
-            f"\nopenssl verify: {min(times):.0f} us, ours {us:.0f} us, ratio {min(times) / us:.0f}"
-        )
-    assert min(times) / us >= MIN_RATIO_TO_OPENSSL
+        print(f"\nopenssl verify: {theirs:.0f} us, ours {us:.0f} us, ratio {theirs / us:.0f}")
+    assert theirs / us >= MIN_RATIO_TO_OPENSSL
 
 
 def test_linear_in_the_length_of_the_chain(capsys: pytest.CaptureFixture[str]) -> None:
     """A certificate of a long chain takes no longer than one of a short chain."""
     lengths = (4, 8, 16, 32, 64)
-    times = microseconds(*(ours(*made(length, "p256")) for length in lengths))
+    times = microseconds(*(ours(mesh(length, "p256")) for length in lengths))
     each = [us / length for us, length in zip(times, lengths, strict=True)]
     with capsys.disabled():
-        print(
-            "\nper certificate: "
-            + ", ".join(f"{length}: {us:.0f} us" for length, us in zip(lengths, each, strict=True))
-        )
+        pairs = zip(lengths, each, strict=True)
+        print("\nper certificate: " + ", ".join(f"{n}: {us:.0f} us" for n, us in pairs))
     assert max(each) / min(each) <= MAX_GROWTH_PER_CERTIFICATE
