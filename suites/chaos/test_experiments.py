@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from fixtures.chaos.conduct import conduct, heal
 from fixtures.chaos.runner import load_experiments
-from fixtures.cluster.kube import Kube
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
+from fixtures.session import Mesh
+
+_log = logging.getLogger(__name__)
 
 EXPERIMENTS = load_experiments(Path(__file__).parents[2] / "manifests" / "chaos")
 
 
-class Mesh(Protocol):
-    """What an experiment needs of the session's mesh."""
-
-    @property
-    def kube(self) -> Kube: ...
-    @property
-    def trust_domain(self) -> str: ...
-    @property
-    def run_directory(self) -> Path: ...
-    def measure(self, path: str, value: float) -> None: ...
-
-
 @pytest.fixture
-def healed(mesh: Mesh) -> Iterator[Mesh]:
+def healed(own_mesh: Mesh) -> Iterator[Mesh]:
     """Heal before and after, also where a test breaks off and nothing is rolled back."""
-    heal(mesh.kube, mesh.trust_domain)
-    yield mesh
-    heal(mesh.kube, mesh.trust_domain)
+    heal(own_mesh.kube, own_mesh.trust_domain)
+    yield own_mesh
+    heal(own_mesh.kube, own_mesh.trust_domain)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +46,15 @@ def test_experiment(healed: Mesh, path: Path) -> None:
     recovery; what is lost between must have been refused for an expired certificate. All answers
     must come from the identity that they should come from, every workload must renew its identity
     after the fault, and Chaos Toolkit's journal must hold by our strict verdict.
+
+    > SPIRE's agent renews an X.509-SVID when half of its lifetime is over
+    > (spiffe/spire pkg/common/rotationutil); until it ends, nobody needs SPIRE, istiod or
+    > cert-manager (https://spiffe.io/docs/latest/spire-about/spire-concepts/).
+
+    Break: an agent that comes back without its server, or a proxy that does not ask it again.
     """
     directory = healed.run_directory / "chaos" / path.stem
-    conducted = conduct(path, healed.kube, directory, trust_domain=healed.trust_domain)
+    conducted = conduct(path, healed.kube, directory, trust_domain=healed.trust_domain, say=_log.info)
     for name, seconds in (
         ("outageBudgetSeconds", conducted.budget_seconds),
         ("recoverySeconds", conducted.recovery_seconds),

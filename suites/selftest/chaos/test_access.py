@@ -79,7 +79,7 @@ NOBODY = {"namespace": "spire", "selector": "app=nobody"}
 
 
 def test_kill_pods_deletes_all_that_match_with_no_grace(cluster: Cluster) -> None:
-    killed = actions.kill_pods(**AGENTS)
+    killed = actions.kill_pods(AGENTS["namespace"], AGENTS["selector"])
     assert killed == ["spire/spire-agent-a", "spire/spire-agent-b"]
     assert [one["metadata"]["name"] for one in cluster.pods] == ["spire-server-0"]
     assert cluster.graces == [0, 0]
@@ -93,7 +93,7 @@ def test_kill_everything_names_all_that_it_touched(cluster: Cluster) -> None:
 
 def test_nothing_to_touch_is_an_error(cluster: Cluster) -> None:
     with pytest.raises(actions.NothingToTouchError) as caught:
-        actions.kill_pods(**NOBODY)
+        actions.kill_pods(NOBODY["namespace"], NOBODY["selector"])
     assert str(caught.value) == "no pod app=nobody in spire"
     with pytest.raises(actions.NothingToTouchError):
         actions.kill_everything([])

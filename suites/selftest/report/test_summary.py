@@ -96,7 +96,7 @@ def test_the_terminal_fits_its_width_in_plain_ascii() -> None:
 
 def test_the_terminal_says_verdict_counts_failures_figures_and_path() -> None:
     lines = terminal(report(PASSED, FAILED), "reports/r/report.md")
-    assert lines[0] == "verdict   DO NOT SHIP: 1 core clause failed: trust/chain-depth"
+    assert lines[0] == "verdict   DO NOT SHIP: 1 clause failed: trust/chain-depth"
     assert lines[2].split()[:4] == ["profile", "result", "passed", "failed"]
     assert lines[3].split() == ["identity", "success", "1", "0", "0", "0", "0", "0"]
     assert lines[4].split() == ["trust", "failure", "0", "1", "0", "0", "0", "0"]
