@@ -14,10 +14,10 @@ e2e: $(TOX) ## raise the whole stack, prove every clause, write the report (tox 
 	$(TOX) run -e e2e -- $(ARGS)
 
 test: $(TOX) ## lint, types and the tests that need no cluster (tox)
-	$(TOX) run $(if $(ARGS),-- $(ARGS))
+	$(TOX) run -e test -- $(ARGS)
 
 up doctor down clean: $(TOX) ## set the mesh up; look what set-up would do; take it down; remove all of it
-	@$(TOX) -q run -e setup -- $@ $(ARGS)
+	@$(TOX) -q exec -e e2e -- python -m fixtures $@ $(ARGS)
 
 .venv/bin/tox:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -48,8 +48,7 @@ def test_experiment(healed: Mesh, path: Path) -> None:
     after the fault, and Chaos Toolkit's journal must hold by our strict verdict.
 
     > SPIRE's agent renews an X.509-SVID when half of its lifetime is over
-    > (spiffe/spire pkg/common/rotationutil); until it ends, nobody needs SPIRE, istiod or
-    > cert-manager (https://spiffe.io/docs/latest/spire-about/spire-concepts/).
+    > (spiffe/spire pkg/common/rotationutil), so that the other half is there for an outage.
 
     Break: an agent that comes back without its server, or a proxy that does not ask it again.
     """

@@ -9,6 +9,7 @@ from fixtures.pki import (
     UnreadableError,
     dns_sans,
     fingerprint,
+    judge_svid,
     load_der_chain,
     load_pem_chain,
     mint,
@@ -17,9 +18,10 @@ from fixtures.pki import (
     signed_by,
     uri_sans,
 )
-from fixtures.pki.certs import MAX_BYTES
+from fixtures.pki.certs import MAX_BYTES, label
 from suites.selftest.pki import negative_signers
 from suites.selftest.pki.case import INTERMEDIATE, LEAF, ROOT
+from suites.selftest.pki.der import resigned
 
 PEM = mint.pem(*LEAF.chain)
 DER = mint.der(*LEAF.chain)
@@ -162,3 +164,16 @@ def test_unreadable_bundle() -> None:
     """A bundle is read by the rules of chains."""
     with pytest.raises(UnreadableError):
         TrustBundle.from_pem(b"")
+
+
+def test_odd_encodings_do_not_raise_the_warnings_of_cryptography() -> None:
+    """A serial number of zero and a country of three letters are read, though warned of."""
+    cert = mint.leaf(INTERMEDIATE, replace(mint.LEAF, serial=0x7F, uris=())).cert
+    zero = resigned(cert, INTERMEDIATE.key, change=(b"\x02\x01\x7f", b"\x02\x01\x00"))
+    (odd,) = load_der_chain(zero)
+    assert serial_hex(odd) == "00"
+    organization = bytes.fromhex("060355040a0c05") + b"SPIRE"
+    country = bytes.fromhex("06035504061305") + b"SPIRE"
+    (odd,) = load_der_chain(resigned(cert, INTERMEDIATE.key, change=(organization, country)))
+    assert label(odd) == "C=SPIRE,C=US"
+    assert judge_svid((odd, INTERMEDIATE.cert), TrustBundle((ROOT.cert,)), now=mint.NOON).depth == 3

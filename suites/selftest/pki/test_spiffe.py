@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,24 @@ BAD = {
 }
 
 
+# For each rule that a refusal can name: is it true of what stands behind the scheme?
+BROKEN: dict[str, Callable[[str], bool]] = {
+    "no query component": lambda rest: "?" in rest,
+    "no fragment component": lambda rest: "#" in rest,
+    "the trust domain must not be empty": lambda rest: rest.split("/")[0] == "",
+    "the userinfo part must be empty": lambda rest: "@" in rest.split("/")[0],
+    "the port part must be empty": lambda rest: ":" in rest.split("/")[0],
+    "no percent-encoding in the trust domain": lambda rest: "%" in rest.split("/")[0],
+    "the trust domain must be in lower case": lambda rest: "Z" in rest.split("/")[0],
+    "a trust domain holds only": lambda rest: " " in rest.split("/")[0],
+    "no percent-encoding in the path": lambda rest: "%" in rest.partition("/")[2],
+    "no trailing slash": lambda rest: rest.endswith("/"),
+    "no empty path segment": lambda rest: "//" in rest,
+    "no relative path modifier": lambda rest: bool({".", ".."} & set(rest.split("/")[1:])),
+    "a path segment holds only": lambda rest: bool(set(" :@") & set(rest.partition("/")[2])),
+}
+
+
 def shortened(raw: str) -> str:
     """Name a case after its string; the long ones differ in their length."""
     return ascii(raw) if len(raw) < 60 else f"{raw[:20]!a} of {len(raw)}"
@@ -120,3 +140,14 @@ def test_whatever_is_accepted_is_kept(raw: str) -> None:
         return
     assert f"spiffe://{found.trust_domain}{found.path}" == raw
     assert raw.isascii()
+    assert not {"", ".", ".."} & set(found.path.split("/")[1:])
+
+
+@given(st.text("aZ0.-_/%:@?# ", max_size=40).map(lambda text: "spiffe://" + text))
+def test_every_refusal_has_its_reason(raw: str) -> None:
+    """The rule that a refusal names is really broken by the string."""
+    try:
+        SpiffeId.parse(raw)
+    except SpiffeIdError as error:
+        rule = error.rule.partition(" [")[0]
+        assert BROKEN[rule](raw.removeprefix("spiffe://")), rule
