@@ -17,7 +17,7 @@ test: $(TOX) ## lint, types and the tests that need no cluster (tox)
 	$(TOX) run -e test -- $(ARGS)
 
 up doctor down clean: $(TOX) ## set the mesh up; look what set-up would do; take it down; remove all of it
-	@$(TOX) -q exec -e e2e -- python -m fixtures $@ $(ARGS)
+	@$(TOX) -qq exec -e e2e -- python -m fixtures $@ $(ARGS)
 
 .venv/bin/tox:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -204,6 +204,11 @@ SIGNERS = (
         warnings=(NO_SPIFFE_ID(position=1), m.CaKeyUsageNotCritical(position=1)),
     ),
     signer_case(
+        "signer-without-spiffe-id-and-key-usage",
+        replace(INTERMEDIATE, uris=(), key_usage=None),
+        warnings=(NO_SPIFFE_ID(position=1), m.CaWithoutKeyUsage(position=1)),
+    ),
+    signer_case(
         "signer-with-the-usage-of-a-leaf",
         replace(INTERMEDIATE, key_usage=frozenset({"digital_signature", "key_cert_sign"})),
         warnings=(m.SigningCertificateLeafUsage(position=1, bits=("digitalSignature",)),),

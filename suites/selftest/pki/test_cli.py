@@ -241,11 +241,12 @@ def test_module_as_a_program(files: Files) -> None:
     program = [sys.executable, "-m", "fixtures.pki"]
     chain = mint.pem(*LEAF.chain).decode()
     verify = [*program, "verify", "--chain", "-", "--bundle", files.bundle]
-    assert run([*verify, *AT], stdin=chain, timeout=60).startswith("valid: ")
+    root = Path(__file__).parents[3]
+    assert run([*verify, *AT], stdin=chain, timeout=60, cwd=root).startswith("valid: ")
     for argv, stdin, code in (
         ([*verify, "--at", "2031-01-01T00:00:00Z"], chain, 1),
         (verify, "nothing", 2),
     ):
         with pytest.raises(CommandError) as raised:
-            run(argv, stdin=stdin, timeout=60)
+            run(argv, stdin=stdin, timeout=60, cwd=root)
         assert raised.value.returncode == code
