@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from fixtures.options import add_options, check_configured
+from fixtures.report.catalogue import clause_of, order
 
 pytest_plugins = ["pytester", "fixtures.report.plugin", "fixtures.session"]
 
@@ -19,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse wrong options at once."""
     check_configured(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what breaks the mesh after what observes it: profiles run in the catalogue's order."""
+    items.sort(key=lambda item: order(clause.id)[0] if (clause := clause_of(item)) else -1)
 
 
 def pytest_report_header() -> str:

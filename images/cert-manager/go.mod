@@ -2,6 +2,10 @@ module meshproof.io/images/cert-manager
 
 go 1.26
 
+// Upstream's 1.11.5 was built before Go 1.25, where a missing SubjectKeyId became SHA-256 of the key. SPIRE finds
+// its CA journal by the SHA-1 of RFC 5280, so this decides whether its server keeps its CA over a restart.
+godebug x509sha256skid=0
+
 tool (
 	github.com/cert-manager/cert-manager/cmd/cainjector
 	github.com/cert-manager/cert-manager/cmd/controller

@@ -10,10 +10,15 @@ import pytest
 
 from fixtures.chaos.conduct import conduct, heal
 from fixtures.chaos.runner import load_experiments
+from fixtures.cluster.kube import UNREACHABLE
+from fixtures.cluster.run import CommandError
+from fixtures.cluster.wait import WaitTimeoutError
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
 
+# Of those who observe: what the fault broke comes as a result.
+_BROKE_OFF: tuple[type[Exception], ...] = (CommandError, WaitTimeoutError, *UNREACHABLE)
 _log = logging.getLogger(__name__)
 
 EXPERIMENTS = load_experiments(Path(__file__).parents[2] / "manifests" / "chaos")
@@ -53,13 +58,17 @@ def test_experiment(healed: Mesh, path: Path) -> None:
     Break: an agent that comes back without its server, or a proxy that does not ask it again.
     """
     directory = healed.run_directory / "chaos" / path.stem
-    conducted = conduct(path, healed.kube, directory, trust_domain=healed.trust_domain, say=_log.info)
+    try:
+        conducted = conduct(path, healed.kube, directory, trust_domain=healed.trust_domain, say=_log.info)
+    except _BROKE_OFF as error:
+        raise NothingObserved(f"the observation broke off: {error}") from error
     for name, seconds in (
         ("outageBudgetSeconds", conducted.budget_seconds),
         ("recoverySeconds", conducted.recovery_seconds),
     ):
         if seconds is not None:
             healed.measure(f"{name}.{path.stem}", seconds)
+    healed.measure(f"lostInBudget.{path.stem}", conducted.lost_in_budget)
     healed.measure("requests", conducted.load.sent)
     healed.measure("failedRequests", conducted.load.failed)
     healed.measure("retries", conducted.retries)

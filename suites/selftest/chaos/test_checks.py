@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -62,14 +64,42 @@ def test_a_loss_counts_in_its_window_only() -> None:
 def test_after_the_budget_only_expiry_excuses_a_loss() -> None:
     handed_on = replace(LOST, caller="client", target="productpage", reason="via_upstream")
     alert = replace(LOST, reason="TLS_error:|268436501:...:SSLV3_ALERT_CERTIFICATE_EXPIRED")
-    assert checks.fails_closed((LOST, handed_on), since=NOON).outcome == "pass"
-    assert checks.fails_closed((alert,), since=NOON).outcome == "pass"
-    assert checks.fails_closed((OK,), since=NOON).outcome == "pass"
+    assert checks.fails_closed((LOST, handed_on), {}, since=NOON).outcome == "pass"
+    assert checks.fails_closed((alert,), {}, since=NOON).outcome == "pass"
+    assert checks.fails_closed((OK,), {}, since=NOON).outcome == "pass"
     other = replace(handed_on, request_id="r2")
-    result = checks.fails_closed((LOST, other), since=NOON)
+    result = checks.fails_closed((LOST, other), {}, since=NOON)
     assert result.outcome == "fail"
     assert result.reasons[0] == "1 lost for another reason"
-    assert checks.fails_closed((other,), since=NOON + MINUTE).outcome == "pass"
+    assert checks.fails_closed((other,), {}, since=NOON + MINUTE).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("deviations", "seen", "outcome"),
+    [
+        ({}, "01", "pass"),
+        ({}, "1", "pass"),
+        ({"time": NOON + MINUTE - checks.EDGE}, "01", "pass"),
+        ({"time": NOON + MINUTE / 2}, "01", "fail"),
+        ({"flags": "UF"}, "01", "fail"),
+        ({"caller": "reviews"}, "01", "fail"),
+        ({}, "02", "fail"),
+    ],
+    ids=["cut-off", "shorter-hex", "edge", "valid-yet", "other-flag", "another", "renewed"],
+)
+def test_a_caller_whose_own_certificate_expired_is_cut_off_without_a_word(
+    deviations: dict[str, Any], seen: str, outcome: Outcome
+) -> None:
+    before = replace(OK, peer_serial=seen)
+    cut: dict[str, Any] = {"time": NOON + MINUTE, "flags": "UC", "reason": "upstream_reset"}
+    lost = replace(LOST, **{**cut, **deviations})
+    result = checks.fails_closed((before, lost), {HOP[0]: CERT}, since=NOON)
+    assert result.outcome == outcome
+
+
+def test_an_identity_survives_the_journal() -> None:
+    flawed = replace(CERT, flaws=("no path",))
+    assert Identity.from_json(json.loads(json.dumps(flawed.to_json()))) == flawed
 
 
 def test_retries_are_never_hidden() -> None:

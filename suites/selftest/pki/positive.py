@@ -79,6 +79,8 @@ _cross_key = mint.new_key("p256")
 _new_root = mint.authority(replace(ROOT, subject=UPPER), key=_cross_key)
 _cross = mint.intermediate(case.ROOT, replace(ROOT, subject=UPPER), key=_cross_key)
 _cross_leaf = mint.leaf(mint.intermediate(_cross))
+_expired = mint.authority(replace(ROOT, not_after=mint.NOON - timedelta(hours=1)), key=_cross_key)
+_renewed = mint.authority(key=_cross_key)
 _server_signer = mint.intermediate(
     mint.authority(CERT_MANAGER_ROOT),
     replace(INTERMEDIATE, uris=(), dns=("istiod.istio-system.svc",)),
@@ -244,6 +246,18 @@ AUTHORITIES = (
         chain=case.LEAF.chain,
         bundle=BUNDLE.union(TrustBundle((_new_root.cert,))),
         depth=3,
+    ),
+    *(
+        Case(
+            id=f"renewed-root-with-its-key-{order}",
+            chain=mint.leaf(mint.intermediate(_renewed)).chain,
+            bundle=TrustBundle(roots),
+            depth=3,
+        )
+        for order, roots in (
+            ("behind", (_expired.cert, _renewed.cert)),
+            ("before", (_renewed.cert, _expired.cert)),
+        )
     ),
     Case(id="cross-signed-under-the-old-root", chain=_cross_leaf.chain, depth=4),
     Case(

@@ -6,7 +6,7 @@ from cryptography import x509
 
 from fixtures.pki import Mismatch, TrustBundle, VerificationError, mint, verify_svid
 from fixtures.pki import mismatch as m
-from suites.selftest.pki import negative_leaves, negative_paths, negative_signers, positive
+from suites.selftest.pki import negative_leaves, negative_paths, negative_signers, positive, test_document
 from suites.selftest.pki.case import BUNDLE, LEAF, ROOT
 
 NEGATIVE = (*negative_leaves.CASES, *negative_signers.CASES, *negative_paths.CASES)
@@ -16,6 +16,7 @@ def test_no_rule_is_without_a_chain_that_breaks_it() -> None:
     """Every class is expected by a case: mismatches by a bad chain, warnings by a good one."""
     rules = set(Mismatch.__subclasses__())
     refused = {type(found) for case in NEGATIVE for found in case.mismatches}
+    refused |= {type(found) for case in test_document.CASES.values() for found in case.mismatches}
     warned = {type(found) for case in positive.CASES for found in case.warnings}
     assert refused == {rule for rule in rules if not rule.warning}
     assert warned == {rule for rule in rules if rule.warning}

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.pki import SpiffeId, SpiffeIdError
+from suites.selftest.pki.properties import few
 
 GOOD = {
     "spiffe://example.org": ("example.org", ""),
@@ -131,6 +132,7 @@ def test_workload_id_cannot_be_smuggled(trust_domain: str, namespace: str, accou
         SpiffeId.for_workload(trust_domain, namespace, account)
 
 
+@few
 @given(st.text(max_size=80).map(lambda text: "spiffe://" + text))
 def test_whatever_is_accepted_is_kept(raw: str) -> None:
     """An accepted ID is put together from its parts exactly as it was given."""
@@ -143,6 +145,7 @@ def test_whatever_is_accepted_is_kept(raw: str) -> None:
     assert not {"", ".", ".."} & set(found.path.split("/")[1:])
 
 
+@few
 @given(st.text("aZ0.-_/%:@?# ", max_size=40).map(lambda text: "spiffe://" + text))
 def test_every_refusal_has_its_reason(raw: str) -> None:
     """The rule that a refusal names is really broken by the string."""
