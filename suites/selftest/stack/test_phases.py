@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from fixtures.cluster.progress import Progress
 from fixtures.cluster.run import CommandError, run
+from fixtures.cluster.wait import wait_for
 from fixtures.stack.phases import Phase, run_phases
 from suites.selftest.cluster.processes import await_number
 
@@ -146,3 +148,24 @@ def test_phases_that_wait_for_each_other_are_refused_before_any_runs(
         run_phases(phases, progress)
 
     assert done == []
+
+
+def test_a_failure_ends_the_waits_of_other_phases() -> None:
+    waiting = threading.Event()
+
+    def wait_long() -> None:
+        def observe() -> bool:
+            waiting.set()
+            return False
+
+        wait_for(observe, bool, condition="something that never comes", timeout=60, delay=30)
+
+    def fail() -> None:
+        assert waiting.wait(10)
+        raise RuntimeError("broken")
+
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match="broken"):
+        run_phases([Phase("waits", wait_long), Phase("fails", fail)], Progress(lambda _: None))
+
+    assert time.monotonic() - begin < 10
