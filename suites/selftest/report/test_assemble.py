@@ -75,9 +75,7 @@ def test_an_unproven_core_clause_leaves_the_verdict_open(outcome: Outcome) -> No
     ("clauses", "reason"),
     [
         pytest.param([], "no core clause was run", id="empty"),
-        pytest.param(
-            [result("chaos/a", level="extended")], "no core clause was run", id="no-core"
-        ),
+        pytest.param([result("chaos/a", level="extended")], "no core clause was run", id="no-core"),
         pytest.param([result("trust/a", "known-gap")], "no core clause passed", id="only-gaps"),
     ],
 )

@@ -43,9 +43,7 @@ def refusal(pytester: pytest.Pytester, invoke: Invoke, source: str) -> str:
     return next(line for line in run.errlines if line.startswith("ERROR:"))
 
 
-def test_the_catalogue_is_printed_and_nothing_runs(
-    pytester: pytest.Pytester, invoke: Invoke
-) -> None:
+def test_the_catalogue_is_printed_and_nothing_runs(pytester: pytest.Pytester, invoke: Invoke) -> None:
     pytester.makepyfile(GOOD)
     run = invoke("--catalogue", "--report-dir=auto")
     assert run.ret == pytest.ExitCode.OK
@@ -60,9 +58,7 @@ def test_the_catalogue_is_printed_and_nothing_runs(
     assert not (pytester.path / "reports").exists()
 
 
-def test_the_catalogue_as_json_is_all_of_the_output(
-    pytester: pytest.Pytester, invoke: Invoke
-) -> None:
+def test_the_catalogue_as_json_is_all_of_the_output(pytester: pytest.Pytester, invoke: Invoke) -> None:
     pytester.makepyfile(GOOD)
     entries = json.loads(invoke("--catalogue=json").stdout.str())
     assert entries == [
@@ -92,9 +88,7 @@ def test_the_catalogue_as_markdown_is_one_table() -> None:
     ]
 
 
-def test_a_catalogue_with_a_broken_module_is_no_success(
-    pytester: pytest.Pytester, invoke: Invoke
-) -> None:
+def test_a_catalogue_with_a_broken_module_is_no_success(pytester: pytest.Pytester, invoke: Invoke) -> None:
     pytester.makepyfile(test_good=GOOD, test_broken="import nonesuch")
     run = invoke("--catalogue")
     assert run.ret == pytest.ExitCode.INTERRUPTED
@@ -112,9 +106,7 @@ def test_two_functions_cannot_claim_one_id(pytester: pytest.Pytester, invoke: In
     run.stderr.fnmatch_lines(["*clause wire/a is claimed twice: test_a.py:4 and test_b.py:4"])
 
 
-def test_each_parameter_can_be_a_clause_of_its_own(
-    pytester: pytest.Pytester, invoke: Invoke
-) -> None:
+def test_each_parameter_can_be_a_clause_of_its_own(pytester: pytest.Pytester, invoke: Invoke) -> None:
     pytester.makepyfile(f'''{HEAD}
 @pytest.mark.parametrize("experiment", [
     pytest.param(1, marks=conformance(id="chaos/kill-one", claim="One pod may die.")),
@@ -131,14 +123,10 @@ def test_chaos(experiment):
     "clause_id",
     ["wire", "wire/", "wire/A", "wire/a_b", "wire/a/b", "wire/-a", "/a", "wire/a\n"],
 )
-def test_a_malformed_id_is_refused(
-    pytester: pytest.Pytester, invoke: Invoke, clause_id: str
-) -> None:
+def test_a_malformed_id_is_refused(pytester: pytest.Pytester, invoke: Invoke, clause_id: str) -> None:
     source = f'@conformance(id={clause_id!r})\ndef test_x():\n    """Claim."""'
     error = refusal(pytester, invoke, source)
-    assert error == (
-        f"ERROR: test_wrong.py:3: malformed clause id {clause_id!r}: want 'profile/some-clause'"
-    )
+    assert error == (f"ERROR: test_wrong.py:3: malformed clause id {clause_id!r}: want 'profile/some-clause'")
 
 
 @pytest.mark.parametrize(
@@ -183,9 +171,7 @@ def test_a_wrong_clause_is_refused_with_its_place(
     assert refusal(pytester, invoke, source) == f"ERROR: test_wrong.py:3: {complaint}"
 
 
-def test_an_unknown_keyword_is_refused_with_its_place(
-    pytester: pytest.Pytester, invoke: Invoke
-) -> None:
+def test_an_unknown_keyword_is_refused_with_its_place(pytester: pytest.Pytester, invoke: Invoke) -> None:
     source = '@pytest.mark.conformance(id="wire/a", lvl=1)\ndef test_x():\n    """Claim."""'
     error = refusal(pytester, invoke, source)
     assert error.startswith("ERROR: test_wrong.py:3: ")

@@ -69,17 +69,13 @@ def test_all_phases_passed_is_a_pass() -> None:
             Judgement("skipped", "by hand"),
             id="a-person-asked",
         ),
-        pytest.param(
-            [], Judgement("unknown", "not run: the session ended before it"), id="never-run"
-        ),
+        pytest.param([], Judgement("unknown", "not run: the session ended before it"), id="never-run"),
         pytest.param(
             [SETUP, CALL],
             Judgement("unknown", "not finished: the session ended in the middle of it"),
             id="cut-short",
         ),
-        pytest.param(
-            [SETUP, TEARDOWN], Judgement("unknown", "nothing was observed"), id="no-call"
-        ),
+        pytest.param([SETUP, TEARDOWN], Judgement("unknown", "nothing was observed"), id="no-call"),
     ],
 )
 def test_a_run_is_judged_by_its_phases(phases: list[Phase], expected: Judgement) -> None:

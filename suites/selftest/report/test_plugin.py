@@ -28,15 +28,9 @@ def test_a_good_run_ships(session: Session) -> None:
 @pytest.mark.parametrize(
     ("decorators", "arguments", "body", "code", "expected"),
     [
-        pytest.param(
-            "", "", "assert 1 == 2, 'two\\nlines'", 1, ("fail", "AssertionError: two"), id="failed"
-        ),
-        pytest.param(
-            "", "broken", "pass", 1, ("unknown", "OSError: no cluster"), id="setup-error"
-        ),
-        pytest.param(
-            "", "broken_after", "pass", 1, ("unknown", "OSError: stuck"), id="teardown-error"
-        ),
+        pytest.param("", "", "assert 1 == 2, 'two\\nlines'", 1, ("fail", "AssertionError: two"), id="failed"),
+        pytest.param("", "broken", "pass", 1, ("unknown", "OSError: no cluster"), id="setup-error"),
+        pytest.param("", "broken_after", "pass", 1, ("unknown", "OSError: stuck"), id="teardown-error"),
         pytest.param(
             "",
             "broken_after",
@@ -61,9 +55,7 @@ def test_a_good_run_ships(session: Session) -> None:
             ("known-gap", "istio#1"),
             id="xfail",
         ),
-        pytest.param(
-            "", "", "pytest.xfail('istio#1')", 0, ("known-gap", "istio#1"), id="xfail-in-the-body"
-        ),
+        pytest.param("", "", "pytest.xfail('istio#1')", 0, ("known-gap", "istio#1"), id="xfail-in-the-body"),
         pytest.param(
             "@pytest.mark.xfail(reason='istio#1')",
             "",
@@ -116,8 +108,7 @@ def test_what_pytest_says_becomes_an_outcome(
     expected: tuple[str, str],
 ) -> None:
     report = session(
-        f'@conformance(id="wire/a")\n{decorators}\n'
-        f'def test_a({arguments}):\n    """A."""\n    {body}\n',
+        f'@conformance(id="wire/a")\n{decorators}\ndef test_a({arguments}):\n    """A."""\n    {body}\n',
         code=code,
     )
     kind, message = outcome(report, "wire/a")
@@ -164,8 +155,7 @@ def test_ctrl_c_in_the_last_teardown_never_ships(session: Session) -> None:
 
 def test_stopping_at_the_first_failure_leaves_the_rest_unknown(session: Session) -> None:
     report = session(
-        "def test_stray():\n    assert 0\n"
-        '@conformance(id="wire/b")\ndef test_b():\n    """B."""\n',
+        'def test_stray():\n    assert 0\n@conformance(id="wire/b")\ndef test_b():\n    """B."""\n',
         "-x",
         code=1,
     )

@@ -154,9 +154,7 @@ def test_collecting_alone_writes_nothing(pytester: pytest.Pytester, invoke: Invo
     assert not (pytester.path / "out").exists()
 
 
-def test_the_user_s_own_junit_and_allure_stay_theirs(
-    session: Session, pytester: pytest.Pytester
-) -> None:
+def test_the_user_s_own_junit_and_allure_stay_theirs(session: Session, pytester: pytest.Pytester) -> None:
     session("", "--junitxml=mine.xml", "--alluredir=mine")
     assert (pytester.path / "mine.xml").exists()
     assert (pytester.path / "mine" / "environment.properties").exists()

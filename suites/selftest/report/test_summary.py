@@ -27,9 +27,7 @@ FAILED = ClauseResult(
 PASSED = ClauseResult(id="identity/leaf-is-leaf", level="core", outcome="pass", seconds=1)
 
 
-def report(
-    *clauses: ClauseResult, measurements: dict[str, JsonValue] | None = None
-) -> ConformanceReport:
+def report(*clauses: ClauseResult, measurements: dict[str, JsonValue] | None = None) -> ConformanceReport:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     run = Run(id="r", started=now, finished=now, seconds=0, exit_code=1 if clauses else 5)
     verdict, reason = verdict_of(clauses, run)
@@ -72,9 +70,7 @@ def test_the_set_up_stands_beside_the_bare_cluster() -> None:
     assert "| ratio of total to kindCreate | 2.5 |" in lines
 
 
-@pytest.mark.parametrize(
-    "table", [{}, {"setUpSeconds": 3}, {"setUpSeconds": {"total": 3, "kindCreate": 0}}]
-)
+@pytest.mark.parametrize("table", [{}, {"setUpSeconds": 3}, {"setUpSeconds": {"total": 3, "kindCreate": 0}}])
 def test_there_is_no_ratio_without_both_times(table: dict[str, JsonValue]) -> None:
     assert set_up_ratio(table) is None
 

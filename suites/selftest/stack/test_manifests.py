@@ -58,7 +58,7 @@ def test_image_is_given_whole_and_in_its_parts(mode: ImageMode) -> None:
 
 
 def test_lifetimes_are_those_of_the_pace() -> None:
-    values = placeholders(STACK, "pull", Pace("fast", "7m", "70m", {}))
+    values = placeholders(STACK, "pull", Pace("fast", "7m", "70m", 1, "5s", {}))
 
     assert (values["MESHPROOF_SVID_TTL"], values["MESHPROOF_SPIRE_CA_TTL"]) == ("7m", "70m")
 
