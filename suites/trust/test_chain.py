@@ -13,13 +13,13 @@ from fixtures.cluster.kube import CONFIG_MAP
 from fixtures.cluster.run import CommandError, run
 from fixtures.cluster.timeouts import timeouts
 from fixtures.pki import TrustBundle, mint
+from fixtures.probe.durations import go_duration
 from fixtures.probe.layout import SPIRE
 from fixtures.probe.trust import (
     OpensslVerdict,
     Reading,
     ca_faults,
     depth_faults,
-    go_duration,
     verifier_faults,
 )
 from fixtures.report.catalogue import conformance

@@ -2,30 +2,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from fixtures.probe.istiod import LogLine, in_order
-from fixtures.probe.rotation import RELOAD_LINES, Steps, _go_seconds
+from fixtures.probe.rotation import RELOAD_LINES, Steps
 
 EDITED = datetime(2030, 1, 1, 12, 0, 0, 900_000, tzinfo=UTC)
 
 
 def after(seconds: float) -> datetime:
     return EDITED + timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize(
-    ("duration", "seconds"),
-    [("5s", 5), ("1m0s", 60), ("1h2m3s", 3723), ("720h0m0s", 2_592_000), ("1.5s", 1.5), ("0s", 0)],
-)
-def test_go_durations_are_read(duration: str, seconds: float) -> None:
-    assert _go_seconds(duration) == seconds
-
-
-@pytest.mark.parametrize("duration", ["500ms", "s", "5x3s"])
-def test_other_durations_are_refused_and_not_guessed(duration: str) -> None:
-    with pytest.raises(ValueError):
-        _go_seconds(duration)
 
 
 def test_steps_are_told_in_seconds_since_the_edit() -> None:

@@ -17,7 +17,6 @@ from fixtures.probe.trust import (
     bundle_faults,
     ca_faults,
     depth_faults,
-    go_duration,
     injector_faults,
     istiod_faults,
     outliving_faults,
@@ -209,9 +208,3 @@ def request(*, age: float, **condition: str) -> Object:
 )
 def test_a_request_is_stale_when_spire_waits_for_it_no_more(one: Object, stale: bool) -> None:
     assert bool(stale_requests([one], mint.NOON)) == stale
-
-
-def test_go_durations() -> None:
-    assert go_duration("1h30m0s") == timedelta(minutes=90)
-    with pytest.raises(ValueError, match="no duration"):
-        go_duration("1.5h")
