@@ -265,3 +265,14 @@ def test_one_builder_at_a_time_and_the_second_says_that_it_waits(
     thread.join(20)
 
     assert events == ["first ends", "second begins"]
+
+
+def test_what_only_the_user_can_install_is_said_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    part = Component("spire", tmp_path, ("spire-server",), cgo=True)
+    monkeypatch.setattr(builder.shutil, "which", lambda _: None)
+    monkeypatch.setattr(builder, "may_start_engine", lambda: False)
+
+    with pytest.raises(BuildError, match=r"needs gcc, libc6-dev, .*--images pull"):
+        builder._prepare_machine(Plan({}, (part,), 0), Progress(print))
