@@ -7,6 +7,7 @@ import pytest
 
 from fixtures.build import builder
 from fixtures.build.builder import (
+    Plan,
     build,
     cache_folder,
     check_disk,
@@ -271,7 +272,7 @@ def test_what_only_the_user_can_install_is_said_before_anything_is_built(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     part = Component("spire", tmp_path, ("spire-server",), cgo=True)
-    monkeypatch.setattr(builder.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(builder, "may_start_engine", lambda: False)
 
     with pytest.raises(BuildError, match=r"needs gcc, libc6-dev, .*--images pull"):
