@@ -157,13 +157,14 @@ def test_counters_are_read_by_endpoint() -> None:
 
 
 def entry(**fields: object) -> str:
-    return json.dumps({"ts": 1893499200.5, "level": "info", **fields})
+    return json.dumps({"ts": 1893499203.0, "level": "info", **fields})
 
 
 RUN = [
     entry(msg="Starting", command="fortio"),
     entry(msg="Starting http test", run=1),
     "Starting at 20 qps with 4 thread(s) [gomax 2] : exactly 18000, 4500 calls each",
+    "Ended after 1s : 20 calls. qps=20",
     entry(msg="Run ended", run=1, elapsed=1_000_000_000, calls=20),
     "Code 200 : 20 (100.0 %)",
     entry(msg="Starting http test", run=2),
@@ -173,6 +174,13 @@ RUN = [
     "Code  -1 : 2 (3.2 %)",
     "Code 200 : 60 (96.8 %)",
     "Response Header Sizes : count 62 avg 124",
+    "Starting at 10 qps with 1 thread(s) [gomax 2] : exactly 9000, 9000 calls each",
+    "Ended after 1m0.123456789s : 10 calls. qps=10",
+    entry(msg="Run ended", run=3, elapsed=60_123_456_789, calls=10),
+    "Error cases : count 3 avg 0.001",
+    "Jitter: false",
+    "Ping SERVING : 7",
+    "Ping ERROR : 3",
 ]
 
 
@@ -190,7 +198,26 @@ def test_the_count_of_a_load_is_read_from_the_servers_log() -> None:
     assert first.sent == 20
 
 
-@pytest.mark.parametrize("length", [0, 6, 9, 10], ids=["nothing", "running", "ended", "half"])
+def test_pings_are_counted_as_answered_or_not() -> None:
+    found = load.parse(RUN, 3)
+    assert found
+    assert (found.sent, found.codes, found.failed) == (10, {200: 7, -1: 3}, 3)
+
+
+def test_the_codes_of_another_run_are_not_taken() -> None:
+    other = entry(msg="Run ended", run=4, elapsed=1_000_000_000, calls=20)
+    unsaid = entry(msg="Run ended", run=5, elapsed=2_000_000_000, calls=20)
+    lines = [other, unsaid, "Ended after 2s : 20 calls. qps=10", "Code 200 : 20 (100.0 %)"]
+    assert load.parse(lines, 4) is None
+    assert load.parse(lines, 5)
+
+
+def test_the_two_streams_of_the_server_may_come_in_any_order() -> None:
+    text = [line for line in RUN if not line.startswith("{")]
+    assert load.parse([*text, *(line for line in RUN if line.startswith("{"))], 2) == load.parse(RUN, 2)
+
+
+@pytest.mark.parametrize("length", [0, 7, 10, 11], ids=["nothing", "running", "ended", "half"])
 def test_a_load_that_is_not_summed_up_yet_has_no_count(length: int) -> None:
     assert load.parse(RUN[:length], 2) is None
 

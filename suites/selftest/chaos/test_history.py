@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.chaos.history import Operation, from_logs, read, write
+from fixtures.chaos.history import Gathering, Operation, from_logs, read, write
 
 ID = "spiffe://example.org/ns/bookinfo/sa/bookinfo-details"
 
@@ -67,6 +67,58 @@ def test_an_outbound_line_is_an_operation_and_the_inbound_one_adds_the_serial() 
 def test_outcome_and_reason(deviations: dict[str, object], outcome: str, reason: str) -> None:
     (one,) = from_logs({"productpage": [line(**deviations)]})
     assert (one.outcome, one.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("deviations", "outcome", "reason"),
+    [
+        ({"grpc_status": 0}, "ok", ""),
+        ({"grpc_status": None}, "ok", ""),
+        ({"grpc_status": 14}, "fail", "gRPC status 14: via_upstream"),
+        (
+            {"grpc_status": 14, "upstream_transport_failure_reason": "TLS_error"},
+            "fail",
+            "gRPC status 14: TLS_error",
+        ),
+        ({"grpc_status": 14, "response_code": 503}, "fail", "via_upstream"),
+    ],
+    ids=["ok", "no-grpc", "failed", "transport", "with-a-code"],
+)
+def test_grpc_fails_behind_a_200(deviations: dict[str, object], outcome: str, reason: str) -> None:
+    (one,) = from_logs({"productpage": [line(**deviations)]})
+    assert (one.outcome, one.reason) == (outcome, reason)
+
+
+def test_a_line_that_comes_twice_counts_once() -> None:
+    gathering = Gathering()
+    for _ in range(2):
+        gathering.add("productpage", line())
+    gathering.add("productpage", line(request_id="r2"))
+    assert [one.request_id for one in gathering.history()] == ["r1", "r2"]
+
+
+def test_what_the_other_end_says_may_come_later() -> None:
+    inbound = line(upstream_cluster="inbound|9080||", downstream_peer_serial="5e")
+    gathering = Gathering()
+    gathering.add("productpage", line())
+    assert [one.peer_serial for one in gathering.history()] == [""]
+    gathering.add("details", inbound)
+    assert [one.peer_serial for one in gathering.history()] == ["5e"]
+
+
+def test_two_services_may_be_of_one_application() -> None:
+    inbound = line(upstream_cluster="inbound|9080||", downstream_peer_serial="5e")
+    gathering = Gathering(served_by={"details": "old-guard"})
+    gathering.add("productpage", line())
+    gathering.add("old-guard", inbound)
+    assert [one.peer_serial for one in gathering.history()] == ["5e"]
+
+
+def test_several_loads_are_taken_by_their_paths() -> None:
+    gathering = Gathering(("/load/1/", "/fgrpc"))
+    for place, path in enumerate(("/load/1/x", "/load/2/", "/fgrpc.PingServer/Ping")):
+        gathering.add("productpage", line(path=path, request_id=f"r{place}"))
+    assert [one.request_id for one in gathering.history()] == ["r0", "r2"]
 
 
 def test_where_no_cluster_was_chosen_the_authority_says_who_was_asked() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from fixtures.report.assemble import assemble, profiles_of, verdict_of
 from fixtures.report.catalogue import Clause, Level
-from fixtures.report.model import ClauseResult, ConformanceReport, KnownGap, Run
+from fixtures.report.model import ClauseResult, ConformanceReport, KnownGap, Run, Timeline, to_yaml
 from fixtures.report.outcomes import Outcome, Phase
-from fixtures.report.record import RunRecord
+from fixtures.report.record import Picture, RunRecord
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -204,6 +204,21 @@ def test_parameters_and_phases_are_merged_into_one_result() -> None:
             message="[y] refused (and 1 more)",
         )
     ]
+
+
+def test_pictures_are_listed_in_the_order_of_the_run() -> None:
+    record = RunRecord(Path("reports/some"), STARTED)
+    record.pictures += [Picture("B", "timelines/b.svg"), Picture("A", "timelines/a.svg")]
+    report = assemble(record, version="0", finished=STARTED, exit_code=5)
+    assert report.timelines == [
+        Timeline(title="B", path="timelines/b.svg"),
+        Timeline(title="A", path="timelines/a.svg"),
+    ]
+
+
+def test_without_a_picture_the_document_is_as_before_there_were_any() -> None:
+    report = assemble(RunRecord(Path("reports/some"), STARTED), version="0", finished=STARTED, exit_code=5)
+    assert "timelines" not in to_yaml(report)
 
 
 def test_what_no_json_can_hold_does_not_cost_the_report() -> None:

@@ -11,6 +11,7 @@ from fixtures.report.model import (
     ConformanceReport,
     Run,
     Suite,
+    Timeline,
     from_yaml,
     to_yaml,
 )
@@ -59,6 +60,17 @@ def test_a_report_reads_as_the_design_shows_it() -> None:
     top = [line.split(":")[0] for line in lines if not line.startswith((" ", "-"))]
     assert top[4:] == ["suite", "run", "stack", "profiles", "clauses", "measurements"]
     assert "      knownGaps: 1" in lines
+
+
+def test_timelines_stand_at_the_end_and_come_back() -> None:
+    timelines = [Timeline(title="A rotation: \u00e9", path="timelines/a.svg")]
+    report = REPORT.model_copy(update={"timelines": timelines})
+    assert from_yaml(to_yaml(report)) == report
+    assert to_yaml(report).removeprefix(to_yaml(REPORT)).splitlines() == [
+        "timelines:",
+        "- title: 'A rotation: \u00e9'",
+        "  path: timelines/a.svg",
+    ]
 
 
 def test_an_unknown_key_is_refused() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.report.catalogue import Clause
-from fixtures.report.record import RunRecord, evidence_name
+from fixtures.report.record import Picture, RunRecord, evidence_name
 
 
 @pytest.fixture
@@ -43,6 +43,34 @@ def test_evidence_of_a_test_is_in_the_folder_of_its_clause(record: RunRecord) ->
     assert folder == record.directory / "evidence" / "identity-leaf-is-leaf"
     assert folder == record.evidence_dir("identity/leaf-is-leaf")
     assert folder.is_dir()
+
+
+def test_a_picture_is_written_remembered_and_shown(record: RunRecord) -> None:
+    shown: list[tuple[str, Path]] = []
+    record.enabled = True
+    record.on_picture.append(lambda title, file: shown.append((title, file)))
+    file = record.picture("A rotation", "rotation/edit duration", "<svg>\u00e9</svg>")
+    assert file == record.directory / "timelines" / "rotation-edit-duration.svg"
+    assert file.read_text(encoding="utf-8") == "<svg>\u00e9</svg>"
+    assert record.pictures == [Picture("A rotation", "timelines/rotation-edit-duration.svg")]
+    assert shown == [("A rotation", file)]
+
+
+def test_no_picture_takes_another_one_s_place(record: RunRecord) -> None:
+    record.enabled = True
+    files = [record.picture("T", name, name) for name in ("a/b", "a b", "a-b-2", "../a-b")]
+    assert [file and file.name for file in files] == ["a-b.svg", "a-b-2.svg", "a-b-2-2.svg", "a-b-3.svg"]
+    assert [file and file.read_text() for file in files] == ["a/b", "a b", "a-b-2", "../a-b"]
+    assert [picture.path for picture in record.pictures] == [
+        f"timelines/{file.name}" for file in files if file
+    ]
+
+
+def test_without_a_report_there_is_no_picture(record: RunRecord) -> None:
+    record.on_picture.append(lambda title, file: pytest.fail(f"{title} is shown"))
+    assert record.picture("A rotation", "a", "<svg/>") is None
+    assert record.pictures == []
+    assert not record.directory.exists()
 
 
 @pytest.mark.parametrize(

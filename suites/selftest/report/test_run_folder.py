@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fixtures.report.model import ConformanceReport
+from fixtures.report.model import ConformanceReport, Timeline
 
 Invoke = Callable[..., pytest.RunResult]
 Session = Callable[..., ConformanceReport]
@@ -117,6 +117,39 @@ def test_all_files_of_a_run_are_in_its_folder(session: Session, pytester: pytest
     assert results["test_b"]["statusDetails"]["message"].startswith("Skipped: NOT_SUPPORTED:")
     core = {(label["name"], label["value"]) for label in results["test_fine"]["labels"]}
     assert ("severity", "critical") in core
+
+
+PICTURES = """
+def test_drawn(pytestconfig):
+    assert pytestconfig.stash[RUN_RECORD].picture("A rotation", "rotation/a", "<svg/>")
+"""
+BETWEEN = """
+from fixtures.report.record import RUN_RECORD
+
+def pytest_runtestloop(session):
+    session.config.stash[RUN_RECORD].picture("Early", "early", "<svg/>")
+"""
+
+
+def test_a_picture_is_in_the_folder_the_report_and_allure(
+    session: Session, pytester: pytest.Pytester
+) -> None:
+    report = session(PICTURES)
+    out = pytester.path / "out"
+    assert report.timelines == [Timeline(title="A rotation", path="timelines/rotation-a.svg")]
+    assert (out / report.timelines[0].path).read_text() == "<svg/>"
+    assert "![A rotation](timelines/rotation-a.svg)" in (out / "report.md").read_text(encoding="utf-8")
+    (attached,) = allure_results(out / "allure-results")["test_drawn"]["attachments"]
+    assert (attached["name"], attached["type"]) == ("A rotation", "image/svg+xml")
+    assert (out / "allure-results" / attached["source"]).read_text() == "<svg/>"
+
+
+def test_a_picture_between_tests_is_in_the_report_all_the_same(
+    session: Session, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(BETWEEN)
+    report = session("")
+    assert report.timelines == [Timeline(title="Early", path="timelines/early.svg")]
 
 
 def allure_results(folder: Path) -> dict[str, dict[str, Any]]:

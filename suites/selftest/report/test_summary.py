@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from fixtures.report.assemble import profiles_of, verdict_of
-from fixtures.report.model import ClauseResult, ConformanceReport, Run, Suite
+from fixtures.report.model import ClauseResult, ConformanceReport, Run, Suite, Timeline
 from fixtures.report.summary import (
     MARKDOWN_LIMIT,
     WIDTH,
@@ -68,6 +68,21 @@ def test_the_set_up_stands_beside_the_bare_cluster() -> None:
     assert "| kindCreate | 40 |" in lines
     assert "| istio | 31.5 |" in lines
     assert "| ratio of total to kindCreate | 2.5 |" in lines
+
+
+def test_timelines_are_listed_and_embedded_with_titles_that_stay_text() -> None:
+    timelines = [
+        Timeline(title="Rotation", path="timelines/a.svg"),
+        Timeline(title="[x](http://y)\n<img> *b*", path="timelines/b.svg"),
+    ]
+    text = markdown(report(PASSED).model_copy(update={"timelines": timelines}))
+    section = text.partition("## Timelines\n")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line] == [
+        "- [Rotation](timelines/a.svg)",
+        "  ![Rotation](timelines/a.svg)",
+        r"- [\[x\](http://y) \<img\> \*b\*](timelines/b.svg)",
+        r"  ![\[x\](http://y) \<img\> \*b\*](timelines/b.svg)",
+    ]
 
 
 @pytest.mark.parametrize("table", [{}, {"setUpSeconds": 3}, {"setUpSeconds": {"total": 3, "kindCreate": 0}}])

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.cluster.failures import UsageError
 from fixtures.stack.manifests import MANIFESTS
-from fixtures.stack.stackfile import IMAGES, VERSIONS, load_stack
+from fixtures.stack.stackfile import IMAGES, STACKS, VERSIONS, load_istiod, load_stack
 
 CURRENT = MANIFESTS / "stacks" / "current.toml"
 TEXT = "\n".join(
@@ -35,12 +35,53 @@ def refusal(folder: Path, *edits: tuple[str, str]) -> str:
     return reason.removeprefix(": ")
 
 
-@pytest.mark.parametrize("path", sorted((MANIFESTS / "stacks").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_stack_loads(path: Path) -> None:
-    stack = load_stack(path)
+def test_current_stack_loads_with_the_istiods_beside_it() -> None:
+    stack = load_stack(CURRENT)
 
-    assert stack.name == path.stem
     assert set(stack.versions) == set(VERSIONS)
+    assert [(one.name, one.auto_reload) for one in stack.istiods] == [
+        ("current", "removed"),
+        ("istio-1.16", "switchable"),
+    ]
+    assert {one.version for one in stack.istiods} == {stack.versions["istio"], "1.16.5"}
+
+
+def test_every_stack_file_is_used() -> None:
+    beside = {f"{one.name}.toml" for one in load_stack(CURRENT).beside}
+
+    assert {path.name for path in STACKS.glob("*.toml")} == {CURRENT.name} | beside
+
+
+def test_istiod_beside_is_looked_for_in_the_folder_of_the_stack_first(tmp_path: Path) -> None:
+    (tmp_path / "istio-1.16.toml").write_text((STACKS / "istio-1.16.toml").read_text().replace("1.16.5", "9"))
+    path = tmp_path / "mine.toml"
+    path.write_text(f'beside = ["istio-1.16"]\n{TEXT}')
+
+    assert [one.version for one in load_stack(path).beside] == ["9"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('istio = "1.16.5"', "", "versions lacks 'istio'"),
+        ("[versions]", "[version]", "the file lacks 'versions'; the file has the unknown key 'version'"),
+        ('"switchable"', '"maybe"', "features.auto-reload must be one of switchable, removed"),
+        ("[images.pilot]", "[images.proxyv2]", "images lacks 'pilot'; images has the unknown key 'proxyv2'"),
+    ],
+)
+def test_broken_file_of_an_istiod_is_refused(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text((STACKS / "istio-1.16.toml").read_text().replace(old, new))
+
+    with pytest.raises(UsageError) as caught:
+        load_istiod(path)
+
+    assert str(caught.value) == f"the stack file {path}: {reason}"
+
+
+def test_istiod_is_no_whole_stack() -> None:
+    with pytest.raises(UsageError, match="describes an istiod beside a stack, not a whole stack"):
+        load_stack(STACKS / "istio-1.16.toml")
 
 
 def test_each_mode_has_its_own_references(tmp_path: Path) -> None:
@@ -54,8 +95,9 @@ def test_each_mode_has_its_own_references(tmp_path: Path) -> None:
 def test_all_built_images_but_the_node_are_preloaded_into_it() -> None:
     stack = load_stack(CURRENT)
 
-    assert sorted(stack.preload().values()) == sorted(set(IMAGES) - {"node"})
-    assert set(stack.preload()) == {stack.image(name, "build") for name in IMAGES if name != "node"}
+    assert sorted(stack.preload().values()) == sorted({*IMAGES, "pilot-1.16"} - {"node"})
+    built = {stack.image(name, "build") for name in IMAGES if name != "node"}
+    assert set(stack.preload()) == built | {one.build for one in stack.beside}
 
 
 def test_features_are_read(tmp_path: Path) -> None:
