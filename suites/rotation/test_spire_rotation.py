@@ -24,7 +24,7 @@ from fixtures.probe.secrets import secret_chain
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
-from suites.rotation.sampling import Samples, whole_recording
+from suites.rotation.sampling import ROLLS_WANTED, Samples, whole_recording
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def test_spires_ca_rolls_over(mesh: Mesh, samples: Samples, recording: Recording
     faults = trust_faults(recording, mesh.trust_domain)
     faults += roll_faults(recording, root, authority_events(mesh.kube))
     assert not faults, "\n".join(faults)
-    _demand_observed(unknowns(recording) + unrolled(recording))
+    _demand_observed(unknowns(recording) + unrolled(recording, ROLLS_WANTED))
 
 
 @conformance(id="rotation/svid-renews", requires={"spire"})

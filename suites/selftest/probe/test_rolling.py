@@ -124,7 +124,12 @@ def test_a_roll_over_is_told_with_who_moved_when() -> None:
 def test_a_ca_that_a_proxy_showed_at_the_beginning_is_no_roll_over() -> None:
     a = [replace(A[3], first_seen=at(0), last_seen=at(79.5)), *A[4:]]
     assert roll_overs(recording(a=a)) == []
-    assert unrolled(recording(a=a)) == ["no CA of SPIRE's came into use at every proxy"]
+    assert unrolled(recording(a=a)) == ["0 CAs of SPIRE's, not 1, came into use at every proxy"]
+
+
+def test_one_roll_over_is_not_several() -> None:
+    assert unrolled(recording(), 2) == ["1 CAs of SPIRE's, not 2, came into use at every proxy"]
+    assert due(recording(), 2) > due(recording())
 
 
 def test_figures_are_measured() -> None:
