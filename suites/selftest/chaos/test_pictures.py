@@ -58,13 +58,15 @@ def test_each_serial_on_the_wire_has_a_span() -> None:
 
 def test_moments_and_log_lines_are_drawn() -> None:
     at = BEGIN + timedelta(seconds=3)
+    log = [LogLine(at, "info", "Update Istiod cacerts"), LogLine(at, "info", "ads\tPush")]
     notes = Notes()
-    notes.add({"reloaded": at, "mounted": None}, [LogLine(at, "info", "Update Istiod cacerts")])
+    notes.add({"reloaded": at, "mounted": None}, log)
 
     text = text_of(draw(STEP, [seen(operation(1))], notes))
 
     assert "reloaded" in text
     assert "mounted" not in text
+    assert "Push" not in text
     assert "Update Istiod cacerts" in text
 
 
