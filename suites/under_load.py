@@ -1,0 +1,29 @@
+"""What the folders have in common whose tests run under load: the loads, and their judgement at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.chaos.traffic import Traffic
+from fixtures.chaos.traffic import traffic as loads
+from fixtures.session import Mesh
+
+_log = logging.getLogger(__name__)
+
+
+@pytest.fixture(scope="package")
+def traffic(mesh: Mesh) -> Iterator[Traffic]:
+    """Three loads, from the first test that asks for them to the last of the folder."""
+    if not mesh.raised.ours:
+        pytest.skip("it changes the cluster, which is not ours")
+    with loads(mesh.kube, mesh.image("fortio"), say=_log.info) as running:
+        yield running
+
+
+def judge_loads_last(items: list[pytest.Item], folder: Path) -> None:
+    """Put a folder's judgement of the loads last; the sort by profile, which comes later, keeps the order."""
+    items.sort(key=lambda item: item.path == folder / "test_no_loss.py")
