@@ -20,17 +20,23 @@ _log = logging.getLogger(__name__)
 _WITHOUT_CA = (
     "cert-manager issues what is no CA and calls it Ready, and a running istiod, which checks that at its "
     "start only (ca.go), signs with it: no proxy and no API server believes it from then on, and no pod can "
-    "be injected. Nearest issue, on checking cacerts at all: https://github.com/istio/istio/issues/27193"
+    "be injected. FINDINGS.md, 11; nearest issue: https://github.com/istio/istio/issues/27193"
 )
 
 
 @dataclass(frozen=True)
 class Bad:
-    """An edit that must not take effect, and a part of the reason that has to be given."""
+    """An edit that must not take effect.
+
+    Attributes:
+        says: A part of the reason that has to be given.
+        known_gap: It takes effect all the same, and upstream has yet to mend that.
+    """
 
     name: str
     change: Object
     says: str
+    known_gap: bool = False
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def rotations(mesh: Mesh, traffic: Traffic) -> Iterator[Rotations]:
     [
         Bad("renew-before-too-long", {"renewBefore": "100000h0m0s"}, "must be greater than renewBefore"),
         Bad("unknown-issuer", {"issuerRef": {"name": "nobody"}}, '"nobody" not found'),
-        Bad("no-ca", {"isCA": False}, "CA"),
+        Bad("no-ca", {"isCA": False}, "CA", known_gap=True),
     ],
     ids=lambda bad: bad.name,
 )
@@ -69,3 +75,5 @@ def test_bad_edit_has_no_effect(rotations: Rotations, bad: Bad) -> None:
         if signs_without_being_a_ca(edit) and stale == {ANSWER, SECRET, XDS, WEBHOOK, METRIC, NEWCOMER}:
             pytest.xfail(_WITHOUT_CA)
         assert not stale, table(places)
+    # As a strict xfail would: whoever reads this takes the gap out.
+    assert not bad.known_gap, f"the known gap is closed: {_WITHOUT_CA}"
