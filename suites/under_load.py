@@ -16,11 +16,9 @@ _log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="package")
-def traffic(mesh: Mesh) -> Iterator[Traffic]:
+def traffic(own_mesh: Mesh) -> Iterator[Traffic]:
     """Three loads, from the first test that asks for them to the last of the folder."""
-    if not mesh.raised.ours:
-        pytest.skip("it changes the cluster, which is not ours")
-    with loads(mesh.kube, mesh.image("fortio"), say=_log.info) as running:
+    with loads(own_mesh.kube, own_mesh.image("fortio"), say=_log.info) as running:
         yield running
 
 

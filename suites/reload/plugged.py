@@ -1,21 +1,17 @@
-"""Plugged-in CAs of our own making, for istiods beside the mesh: keys that never were the mesh's."""
+"""Plugged-in CAs with roots of our own making, for istiods beside the mesh."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from fixtures.cluster.kube import Kube
 from fixtures.pki import mint
-from fixtures.stack.beside import NAMESPACE
+from fixtures.probe.material import Files, Signer, istio_files
 
 
 def new_root(name: str) -> mint.Issued:
@@ -23,30 +19,29 @@ def new_root(name: str) -> mint.Issued:
     return mint.authority(_valid_today(mint.ROOT, name))
 
 
-def new_intermediate(root: mint.Issued, name: str) -> mint.Issued:
-    """Make a signing certificate for istiod that is valid today."""
-    return mint.intermediate(root, replace(_valid_today(mint.INTERMEDIATE, name), uris=()))
+def new_signer(root: mint.Issued, name: str, *roots: mint.Issued) -> Signer:
+    """Make an intermediate for istiod that is valid today.
+
+    Args:
+        root: Who issues it.
+        name: Its common name.
+        roots: The bundle that goes with it, where that is not the issuer alone.
+    """
+    issued = mint.intermediate(root, replace(_valid_today(mint.INTERMEDIATE, name), uris=()))
+    return Signer(issued.cert, mint.pem(*(one.cert for one in roots or (root,))), issued.key)
 
 
-def tls_layout(ca: mint.Issued, *roots: mint.Issued) -> dict[str, bytes]:
-    """Return the keys of a Secret as cert-manager writes it."""
-    bundle = mint.pem(*(root.cert for root in roots))
-    return {"tls.crt": mint.pem(ca.cert), "tls.key": ca.key_pem, "ca.crt": bundle}
+def with_crl(signer: Signer, by: Signer) -> Files:
+    """Lay a signer out as Istio's documents do, with a revocation list on which nothing is.
+
+    The chain leaves out the root: istiod wants a list of everybody in it.
+    """
+    files = istio_files(signer)
+    extra = {"cert-chain.pem": mint.pem(signer.cert), "ca-crl.pem": _empty_crl(by)}
+    return replace(files, content={**files.content, **extra})
 
 
-def istio_layout(ca: mint.Issued, crl: bytes) -> dict[str, bytes]:
-    """Return the keys of a Secret as Istio's documents name them, with a revocation list."""
-    return {
-        "ca-cert.pem": mint.pem(ca.cert),
-        "ca-key.pem": ca.key_pem,
-        "cert-chain.pem": mint.pem(ca.cert),
-        "root-cert.pem": mint.pem(ca.root),
-        "ca-crl.pem": crl,
-    }
-
-
-def empty_crl(by: mint.Issued) -> bytes:
-    """Return a revocation list by a CA on which nothing is, as PEM."""
+def _empty_crl(by: Signer) -> bytes:
     now = datetime.now(UTC)
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -57,13 +52,6 @@ def empty_crl(by: mint.Issued) -> bytes:
         .add_extension(x509.CRLNumber(1), critical=False)
     )
     return builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-def put_secret(kube: Kube, name: str, data: Mapping[str, bytes]) -> None:
-    """Write a Secret into the namespace of the istiods beside the mesh."""
-    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-    metadata = {"name": name, "namespace": NAMESPACE}
-    kube.apply(yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}))
 
 
 def _valid_today(profile: mint.Profile, name: str) -> mint.Profile:

@@ -10,23 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fixtures.cluster.timeouts import timeouts
-from fixtures.pki import mint, serial_hex
+from fixtures.pki import mint
 from fixtures.probe import istiod
 from fixtures.probe.beside import Seen, Watched, look, watch
-from fixtures.probe.rotation import kubelet_sync_seconds
+from fixtures.probe.material import Files, Signer, tls_files, write_secret
+from fixtures.probe.rotation import LOOKED, REFUSALS, RELOADED, kubelet_sync_seconds
 from fixtures.session import Mesh
-from fixtures.stack.beside import Beside
-from suites.reload.plugged import (
-    empty_crl,
-    istio_layout,
-    new_intermediate,
-    new_root,
-    put_secret,
-    tls_layout,
-)
-
-LOOKS = "Update Istiod cacerts"
-RELOADED = "Istiod certificates are reloaded"
+from fixtures.stack.beside import NAMESPACE, Beside
+from suites.reload.plugged import new_root, new_signer, with_crl
 
 ONE, MANY, LATE, CRL = "one-root", "many-roots", "late", "crl"
 
@@ -43,7 +34,7 @@ class Started:
 
     wanted: tuple[Beside, ...]
     roots: tuple[mint.Issued, mint.Issued]
-    listed: mint.Issued
+    listed: Signer
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ class Change:
         """Demand that an istiod refused it with a line of its log, and serves what it did."""
         watched = self.watched[name]
         assert not watched.stuck, watched.stuck
-        assert watched.after.logged(LOOKS), str(watched.after)
+        assert watched.after.logged(LOOKED), str(watched.after)
         # It may look twice at one change.
         levels = {one.level for one in watched.after.log if one.text.startswith(line)}
         assert levels == {level}, str(watched.after)
@@ -109,9 +100,9 @@ class Lists:
 def begin(mesh: Mesh) -> Started:
     """Make the Secrets, and return what to start on them: four istiods of this stack's version."""
     image, a, b = mesh.image("pilot"), new_root("a"), new_root("b")
-    put_secret(mesh.kube, "roots", tls_layout(new_intermediate(a, "begin"), a, b))
-    listed = new_intermediate(a, "listed")
-    put_secret(mesh.kube, CRL, istio_layout(listed, empty_crl(listed)))
+    _write(mesh, "roots", tls_files(new_signer(a, "begin", a, b)))
+    listed = new_signer(a, "listed")
+    _write(mesh, CRL, with_crl(listed, listed))
     wanted = (
         Beside(ONE, image, "roots"),
         Beside(MANY, image, "roots", {"ISTIO_MULTIROOT_MESH": "true"}),
@@ -126,8 +117,8 @@ def change_roots(mesh: Mesh, started: Started) -> Roots:
     (a, b), c, d = started.roots, new_root("c"), new_root("d")
 
     def change(root: mint.Issued, name: str, *bundle: mint.Issued) -> Change:
-        ca = new_intermediate(root, name)
-        return _change(mesh, "roots", tls_layout(ca, *bundle), ca, (ONE, MANY), _judged)
+        signer = new_signer(root, name, *bundle)
+        return _change(mesh, "roots", tls_files(signer), signer, (ONE, MANY), _judged)
 
     return Roots(
         reordered=change(a, "reordered", b, a),
@@ -140,52 +131,53 @@ def change_roots(mesh: Mesh, started: Started) -> Roots:
 
 def come_late(mesh: Mesh) -> Change:
     """Make the Secret of the istiod that began without one, and watch it for some sync periods."""
-    root = new_root("late")
-    ca = new_intermediate(root, "late")
-    return _change(mesh, LATE, tls_layout(ca, root), ca, (LATE,), _mounted_for(mesh))
+    signer = new_signer(new_root("late"), "late")
+    return _change(mesh, LATE, tls_files(signer), signer, (LATE,), _mounted_for(mesh))
 
 
 def forget_list(mesh: Mesh, started: Started) -> Lists:
     """Bring a new intermediate with the list of the old one, and then with its own."""
     # Under the root of before: another root would be refused for that.
-    ca = new_intermediate(started.roots[0], "forgotten list")
-    stale, own = empty_crl(started.listed), empty_crl(ca)
+    signer = new_signer(started.roots[0], "forgotten list")
     return Lists(
-        stale=_change(mesh, CRL, istio_layout(ca, stale), ca, (CRL,), _judged),
-        right=_change(mesh, CRL, istio_layout(ca, own), ca, (CRL,), _judged),
+        stale=_change(mesh, CRL, with_crl(signer, started.listed), signer, (CRL,), _judged),
+        right=_change(mesh, CRL, with_crl(signer, signer), signer, (CRL,), _judged),
     )
+
+
+def _write(mesh: Mesh, secret: str, files: Files) -> datetime:
+    return write_secret(mesh.kube, files, namespace=NAMESPACE, name=secret)
 
 
 def _change(
     mesh: Mesh,
     secret: str,
-    data: Mapping[str, bytes],
-    ca: mint.Issued,
+    files: Files,
+    signer: Signer,
     names: tuple[str, ...],
     done: Callable[[datetime], Callable[[Seen], bool]],
 ) -> Change:
     """Change a Secret, and watch the istiods that have it."""
-    new, engine = serial_hex(ca.cert), mesh.raised.engine
+    engine = mesh.raised.engine
     changed = datetime.now(UTC)
 
     def read() -> dict[str, Seen]:
-        return {name: look(mesh.kube, name, engine, since=changed) for name in names}
+        return {name: look(mesh.kube, NAMESPACE, name, engine, since=changed) for name in names}
 
     before = read()
-    changed = datetime.now(UTC)
-    put_secret(mesh.kube, secret, data)
-    watched = watch(read, before, done(changed), changed=changed, new=new, timeout=timeouts().kubelet_sync)
-    return Change(new, watched)
+    changed = _write(mesh, secret, files)
+    new, timeout = signer.serial, timeouts().kubelet_sync
+    return Change(new, watch(read, before, done(changed), changed=changed, new=new, timeout=timeout))
 
 
 def _judged(changed: datetime) -> Callable[[Seen], bool]:
     """Say whether istiod has said what it makes of a change."""
-    return lambda seen: seen.judged(changed, RELOADED, "not supported", "Failed to update")
+    return lambda seen: seen.judged(changed, RELOADED, *REFUSALS)
 
 
 def _mounted_for(mesh: Mesh) -> Callable[[datetime], Callable[[Seen], bool]]:
     """Say whether an istiod had the change in its volume for some sync periods."""
-    patience = timedelta(seconds=2 * kubelet_sync_seconds(mesh.kube, istiod.istiod_pod(mesh.kube).name))
+    patience = timedelta(seconds=2 * kubelet_sync_seconds(mesh.kube, istiod.istiod_pod(mesh.kube)))
 
     def since(changed: datetime) -> Callable[[Seen], bool]:
         return lambda seen: bool(

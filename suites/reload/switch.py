@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
+import yaml
 
 from fixtures.cluster.kube import CERTIFICATE, DEPLOYMENT, POD
 from fixtures.cluster.timeouts import timeouts
@@ -22,7 +23,7 @@ from fixtures.probe.secrets import secret_chain
 from fixtures.report.outcomes import NOT_SUPPORTED
 from fixtures.session import Mesh
 from fixtures.stack.beside import NAMESPACE, Beside
-from fixtures.stack.manifests import MANIFESTS
+from fixtures.stack.manifests import CACERTS_MANIFEST
 from fixtures.stack.ready import await_certificate, await_rollout
 from fixtures.stack.stackfile import Istiod
 
@@ -66,8 +67,10 @@ class Switched:
 
 
 def wanted(mesh: Mesh) -> list[Beside]:
-    """Have cert-manager make the Secret, and return what to start on it."""
-    mesh.kube.apply((MANIFESTS / "reload" / "cacerts.yaml").read_text())
+    """Have cert-manager make a Secret like the mesh's own, and return what to start on it."""
+    certificate = yaml.safe_load(CACERTS_MANIFEST.read_text())
+    certificate["metadata"]["namespace"] = NAMESPACE
+    mesh.kube.apply(yaml.safe_dump(certificate))
     await_certificate(mesh.kube, NAMESPACE, CACERTS)
     mode = mesh.raised.mode or "pull"
     return [
@@ -79,8 +82,8 @@ def switch(mesh: Mesh) -> Switched:
     """Edit the Certificate once, watch all istiods on its Secret, and restart those that did not reload."""
     kube, engine, keys = mesh.kube, mesh.raised.engine, _keys(mesh)
     begin = datetime.now(UTC)
-    before = {name: look(kube, name, engine, since=begin) for name in keys}
-    sync = kubelet_sync_seconds(kube, istiod.istiod_pod(kube).name)
+    before = {name: look(kube, NAMESPACE, name, engine, since=begin) for name in keys}
+    sync = kubelet_sync_seconds(kube, istiod.istiod_pod(kube))
     old = serial_hex(secret_chain(kube, NAMESPACE, CACERTS)[0])
     unfit = [str(seen) for seen in before.values() if old not in seen.serials]
     assert not unfit, f"these did not begin with the intermediate {old}: {unfit}"
@@ -103,7 +106,7 @@ def switch(mesh: Mesh) -> Switched:
         return bool(seen.mounted and seen.mounted > changed and seen.at - seen.mounted >= patience)
 
     watched = watch(
-        lambda: {name: look(kube, name, engine, since=changed) for name in keys},
+        lambda: {name: look(kube, NAMESPACE, name, engine, since=changed) for name in keys},
         before,
         done,
         changed=changed,
@@ -119,11 +122,11 @@ def switch(mesh: Mesh) -> Switched:
 
 
 def _restarted(mesh: Mesh, name: str, seen: Seen) -> Seen:
-    mesh.kube.delete(POD, seen.pod, NAMESPACE, grace=0)
+    mesh.kube.delete(POD, seen.pod.name, NAMESPACE, grace=0)
     await_rollout(mesh.kube, DEPLOYMENT, NAMESPACE, name)
     return wait_for(
-        lambda: look(mesh.kube, name, mesh.raised.engine, since=seen.at),
-        lambda now: now.uid != seen.uid,
+        lambda: look(mesh.kube, NAMESPACE, name, mesh.raised.engine, since=seen.at),
+        lambda now: now.pod.uid != seen.pod.uid,
         condition=f"another pod runs {name}",
         timeout=timeouts().rollout_complete,
         transient=UNSETTLED,

@@ -33,7 +33,7 @@ from fixtures.probe.material import (
 from fixtures.probe.refusal import HeldCacerts, Observation, Refusal, explained, held_cacerts, refusal_faults
 from fixtures.report.catalogue import conformance
 from fixtures.session import Mesh
-from fixtures.stack.manifests import MANIFESTS
+from fixtures.stack.manifests import CACERTS_MANIFEST
 
 _log = logging.getLogger(__name__)
 
@@ -89,14 +89,11 @@ class Trials:
 
 
 @pytest.fixture(scope="module")
-def trials(mesh: Mesh, traffic: Traffic) -> Iterator[Trials]:
+def trials(own_mesh: Mesh, traffic: Traffic) -> Iterator[Trials]:
     """Hold the Secret for all clauses of this module, and give it back afterwards."""
-    if not mesh.raised.ours:
-        pytest.skip("it changes the cluster, which is not ours")
-    manifest = (MANIFESTS / "cert-manager" / "issuer" / "cacerts.yaml").read_text()
-    with held_cacerts(mesh.kube, mesh.image("fortio"), manifest) as held:
-        short = signed_under_root(mesh.kube, held.issuer, lifetime=_SHORT)
-        yield Trials(mesh, traffic, held, short)
+    with held_cacerts(own_mesh.kube, own_mesh.image("fortio"), CACERTS_MANIFEST.read_text()) as held:
+        short = signed_under_root(own_mesh.kube, held.issuer, lifetime=_SHORT)
+        yield Trials(own_mesh, traffic, held, short)
 
 
 @pytest.fixture(scope="module")

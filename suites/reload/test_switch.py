@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fixtures.pki import TrustBundle, judge_chain
-from fixtures.probe.layout import CERT_MANAGER, ROOT_SECRET
-from fixtures.probe.rotation import missing_lines
-from fixtures.probe.secrets import secret_chain
+from fixtures.pki import judge_chain
+from fixtures.probe.rotation import LOOKED, missing_lines
+from fixtures.probe.secrets import mesh_root
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
 from fixtures.stack.stackfile import Istiod
 from suites.reload.beside import Tried
 from suites.reload.switch import PERIODS, State, Switched, key_name
-
-LOOKS = "Update Istiod cacerts"
 
 
 @conformance(id="reload/on", level="extended", requires={"istio"})
@@ -53,12 +50,12 @@ def test_off_does_not_reload_until_it_restarts(mesh: Mesh, tried: Tried) -> None
         assert watched.after.at - watched.after.mounted >= timedelta(seconds=PERIODS * switched.sync)
         assert watched.served is None, f"it reloaded after {watched.served_seconds} s"
         assert watched.after.serials == watched.before.serials
-        assert watched.after.logged(LOOKS) == []
+        assert watched.after.logged(LOOKED) == []
         assert watched.untouched
         restarted = switched.restarted[key]
-        assert restarted.uid != watched.after.uid
+        assert restarted.pod.uid != watched.after.pod.uid
         assert switched.new in restarted.serials, str(restarted)
-        assert judge_chain(restarted.chain, _root(mesh), now=restarted.at).mismatches == ()
+        assert judge_chain(restarted.chain, mesh_root(mesh.kube), now=restarted.at).mismatches == ()
 
 
 @conformance(id="reload/removed", level="extended", requires={"istio"})
@@ -80,14 +77,10 @@ def _demand_reload(mesh: Mesh, switched: Switched, key: tuple[Istiod, State]) ->
     assert watched.untouched
     assert switched.new not in watched.before.serials
     assert switched.new in watched.after.serials, str(watched.after)
-    assert judge_chain(watched.after.chain, _root(mesh), now=watched.after.at).mismatches == ()
+    assert judge_chain(watched.after.chain, mesh_root(mesh.kube), now=watched.after.at).mismatches == ()
     missing = missing_lines(watched.after.log)
     assert missing == [], f"istiod {key[0].version}: its log lacks, in its place: {missing}"
     seconds = watched.served_seconds
     assert seconds is not None
     mesh.measure(f"reload.{key_name(*key).replace('.', '-')}", {"served": seconds, "bound": switched.bound})
     assert seconds <= switched.bound
-
-
-def _root(mesh: Mesh) -> TrustBundle:
-    return TrustBundle(secret_chain(mesh.kube, CERT_MANAGER, ROOT_SECRET, "ca.crt"))

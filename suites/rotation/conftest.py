@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fixtures.chaos.traffic import Traffic
+from fixtures.session import Mesh
+from suites.rotation.rotations import Rotations, rotations_of
 from suites.rotation.sampling import sampled_from_the_start, samples
 from suites.under_load import judge_loads_last, traffic
 
@@ -15,3 +19,10 @@ __all__ = ["sampled_from_the_start", "samples", "traffic"]  # fixtures of all te
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the judgement of the loads last."""
     judge_loads_last(items, Path(__file__).parent)
+
+
+@pytest.fixture(scope="module")
+def rotations(own_mesh: Mesh, traffic: Traffic) -> Iterator[Rotations]:
+    """The Certificate, to be edited; it is put back after the last test of the module."""
+    with rotations_of(own_mesh, traffic) as rotations:
+        yield rotations

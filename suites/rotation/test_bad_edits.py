@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from fixtures.chaos.traffic import Traffic
 from fixtures.cluster.kube import Object
 from fixtures.probe.bad_edit import ANSWER, bad_edit_places, signs_without_being_a_ca
 from fixtures.probe.places import METRIC, NEWCOMER, SECRET, WEBHOOK, XDS, stale_places, table
 from fixtures.report.catalogue import conformance
-from fixtures.session import Mesh
-from suites.rotation.rotations import Rotations, rotations_of
+from suites.rotation.rotations import Rotations
 
 _log = logging.getLogger(__name__)
 _WITHOUT_CA = (
@@ -37,13 +34,6 @@ class Bad:
     change: Object
     says: str
     known_gap: bool = False
-
-
-@pytest.fixture(scope="module")
-def rotations(mesh: Mesh, traffic: Traffic) -> Iterator[Rotations]:
-    """The Certificate, to be edited; it is put back after each edit, and at the end."""
-    with rotations_of(mesh, traffic) as rotations:
-        yield rotations
 
 
 @conformance(id="rotation/bad-edit-refused", requires={"cert-manager", "istio"})

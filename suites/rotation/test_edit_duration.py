@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from fixtures.chaos.traffic import Traffic
 from fixtures.pki import dns_sans, public_key_fingerprint, serial_hex
 from fixtures.probe.certificate import spec_faults
 from fixtures.probe.rotation import Rotation, kubelet_sync_seconds
 from fixtures.report.catalogue import conformance
 from fixtures.session import Mesh
-from suites.rotation.rotations import Rotations, demand_everywhere, keeps_key, rotations_of
+from suites.rotation.rotations import Rotations, demand_everywhere, keeps_key
 
 _log = logging.getLogger(__name__)
-
-
-@pytest.fixture(scope="module")
-def rotations(mesh: Mesh, traffic: Traffic) -> Iterator[Rotations]:
-    """The Certificate, to be edited; it is put back afterwards."""
-    with rotations_of(mesh, traffic) as rotations:
-        yield rotations
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +75,7 @@ def test_reload_is_as_fast_as_the_kubelet_allows(mesh: Mesh, rotation: Rotation)
     assert not rotation.stuck, rotation.stuck
     assert rotation.newcomer
     seconds = rotation.steps.seconds()
-    bound = 1.5 * kubelet_sync_seconds(mesh.kube, rotation.after.pod.name) + 10
+    bound = 1.5 * kubelet_sync_seconds(mesh.kube, rotation.after.pod) + 10
     start = rotation.newcomer.start_seconds
     mesh.measure("rotationSeconds", {**seconds, "bound": bound, "workload-start": round(start, 2)})
     _log.info("seconds per step since the edit: %s; a workload starts in %.2f s", seconds, start)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from fixtures.chaos.traffic import Traffic
 from fixtures.cluster.kube import CERTIFICATE, EVENT, POD, Kube, Object
 from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import wait_for
@@ -19,7 +17,7 @@ from fixtures.probe.durations import go_duration
 from fixtures.probe.layout import CACERTS, DEMO, ISTIO
 from fixtures.probe.newcomer import ISTIOD_ISSUED
 from fixtures.probe.pods import is_running, meshed_pods
-from fixtures.probe.rotation import Rotation
+from fixtures.probe.rotation import RELOADED, Rotation
 from fixtures.probe.sds import proxy_svid
 from fixtures.probe.secrets import secret_chain
 from fixtures.probe.trust import read_proxies
@@ -32,18 +30,10 @@ from suites.rotation.rotations import (
     demand_everywhere,
     keeps_key,
     longer,
-    rotations_of,
 )
 
 _log = logging.getLogger(__name__)
 _PORT = 9080
-
-
-@pytest.fixture(scope="module")
-def rotations(mesh: Mesh, traffic: Traffic) -> Iterator[Rotations]:
-    """The Certificate, to be edited; it is put back once, after the last edit."""
-    with rotations_of(mesh, traffic) as rotations:
-        yield rotations
 
 
 @conformance(id="rotation/grow", requires={"cert-manager", "istio"})
@@ -194,7 +184,7 @@ def test_repeated_edits_end_with_the_last(mesh: Mesh, rotations: Rotations) -> N
     rotation = rotations.rotate_under_load("repeated-edits", *edits)
 
     issued = rotation.after.state.revision - rotation.before.state.revision
-    reloads = sum("Istiod certificates are reloaded" in line.text for line in rotation.log)
+    reloads = sum(RELOADED in line.text for line in rotation.log)
     mesh.measure("repeatedEdits", {"edits": len(edits), "issued": issued, "reloads": reloads})
     demand_everywhere(rotation)
     _demand_spec(rotation)

@@ -12,25 +12,22 @@ from fixtures.probe import istiod
 from fixtures.probe.material import istio_files, tls_files
 from fixtures.probe.refusal import (
     ISTIO_LAYOUT,
-    TLS_LAYOUT,
     HeldCacerts,
     Observation,
     explained,
     held_cacerts,
     layout_faults,
 )
+from fixtures.probe.rotation import TLS_LAYOUT
 from fixtures.report.catalogue import conformance
 from fixtures.session import Mesh
-from fixtures.stack.manifests import MANIFESTS
+from fixtures.stack.manifests import CACERTS_MANIFEST
 
 
 @pytest.fixture(scope="module")
-def held(mesh: Mesh) -> Iterator[HeldCacerts]:
+def held(own_mesh: Mesh) -> Iterator[HeldCacerts]:
     """Hold the Secret for this module, and give it back afterwards."""
-    if not mesh.raised.ours:
-        pytest.skip("it changes the cluster, which is not ours")
-    manifest = (MANIFESTS / "cert-manager" / "issuer" / "cacerts.yaml").read_text()
-    with held_cacerts(mesh.kube, mesh.image("fortio"), manifest) as held:
+    with held_cacerts(own_mesh.kube, own_mesh.image("fortio"), CACERTS_MANIFEST.read_text()) as held:
         yield held
 
 

@@ -6,9 +6,7 @@ import logging
 
 import pytest
 
-from fixtures.pki import TrustBundle
 from fixtures.probe.identity import started_parts
-from fixtures.probe.layout import CERT_MANAGER, ROOT_SECRET
 from fixtures.probe.rolling import authority_events
 from fixtures.probe.samples import (
     Recording,
@@ -20,7 +18,7 @@ from fixtures.probe.samples import (
     unrenewed,
     unrolled,
 )
-from fixtures.probe.secrets import secret_chain
+from fixtures.probe.secrets import mesh_root
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
@@ -55,7 +53,7 @@ def test_spires_ca_rolls_over(mesh: Mesh, samples: Samples, recording: Recording
     Break: cert-manager's controller scaled to zero over a preparation; a Secret `selfsigned-ca`
     with another root; an agent cut off from its server, whose proxies keep the old CA.
     """
-    root = TrustBundle(secret_chain(mesh.kube, CERT_MANAGER, ROOT_SECRET, "ca.crt"))
+    root = mesh_root(mesh.kube)
 
     _demand_no_restart(mesh, samples)
     faults = trust_faults(recording, mesh.trust_domain)

@@ -9,7 +9,7 @@ import pytest
 from fixtures.cluster.run import CommandError
 from fixtures.pki import mint, serial_hex
 from fixtures.probe.beside import Seen, Watched, watch
-from fixtures.probe.istiod import LogLine
+from fixtures.probe.istiod import IstiodPod, LogLine
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ROOT = mint.authority(mint.CERT_MANAGER_ROOT)
@@ -19,7 +19,9 @@ OLD, NEW = mint.intermediate(ROOT), mint.intermediate(ROOT)
 def seen(ca: mint.Issued, seconds: float = 0, *, uid: str = "1", log: tuple[str, ...] = ()) -> Seen:
     at = AT + timedelta(seconds=seconds)
     lines = tuple(LogLine(at, "info", text) for text in log)
-    return Seen("one", "one-abc", uid, 0, None, (mint.leaf(ca).cert, ca.cert, ROOT.cert), lines, at)
+    return Seen(
+        "one", IstiodPod("one-abc", uid, 0, "node"), None, (mint.leaf(ca).cert, ca.cert, ROOT.cert), lines, at
+    )
 
 
 def watched(*sights: Seen | Exception, done: int = 1, timeout: float = 5) -> Watched:

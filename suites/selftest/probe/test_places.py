@@ -35,7 +35,7 @@ OLD = mint.intermediate(ROOT, CA)
 NEW = mint.intermediate(ROOT, replace(CA, serial=0x0966_7838, not_after=mint.NOON + timedelta(hours=13)))
 NO_CA = mint.intermediate(ROOT, replace(CA, ca=False, key_usage=frozenset({"digital_signature"})))
 EDITED = mint.NOON - timedelta(minutes=1)
-RUNNING = IstiodPod("istiod-1", "uid-1", 0)
+RUNNING = IstiodPod("istiod-1", "uid-1", 0, "node")
 READY = Condition("Ready", "True", "Ready", "Certificate is up to date", 2)
 
 

@@ -13,10 +13,7 @@ from fixtures.pki import TrustBundle, mint, serial_hex
 from fixtures.probe.istiod import WEBHOOK_PORT, XDS_PORT, IstiodPod, LogLine
 from fixtures.probe.newcomer import Newcomer
 from fixtures.probe.refusal import (
-    ACCEPTED,
     ISTIO_LAYOUT,
-    LOOKED,
-    TLS_LAYOUT,
     Observation,
     Refusal,
     endings,
@@ -25,7 +22,7 @@ from fixtures.probe.refusal import (
     refusal_faults,
     reload_faults,
 )
-from fixtures.probe.rotation import RELOAD_LINES
+from fixtures.probe.rotation import ACCEPTED, LOOKED, RELOAD_LINES, TLS_LAYOUT
 
 WARNING = "Multi root is disabled, updating new ROOT-CA not supported"
 REFUSAL = Refusal("warn", WARNING)
@@ -37,7 +34,7 @@ _PROFILE = replace(mint.INTERMEDIATE, uris=(), dns=("istiod.istio-system.svc",))
 GOOD = mint.intermediate(ROOT, _PROFILE)
 OTHER = mint.intermediate(ROOT, _PROFILE)
 NO_AUTHORITY = mint.leaf(ROOT, mint.SERVER)
-POD = IstiodPod("istiod-1", "uid-1", 0)
+POD = IstiodPod("istiod-1", "uid-1", 0, "node")
 CHANGED = mint.NOON
 
 
@@ -143,7 +140,9 @@ def test_acceptance_after_a_refusal_is_found() -> None:
     ]
 
 
-@pytest.mark.parametrize("again", [IstiodPod("istiod-2", "uid-2", 0), IstiodPod("istiod-1", "uid-1", 1)])
+@pytest.mark.parametrize(
+    "again", [IstiodPod("istiod-2", "uid-2", 0, "node"), IstiodPod("istiod-1", "uid-1", 1, "node")]
+)
 def test_istiod_that_was_started_anew_is_found(again: IstiodPod) -> None:
     assert refusal_faults(replace(SEEN, after=again), REFUSAL) == [
         f"istiod was started anew: {POD} became {again}"

@@ -11,14 +11,14 @@ import pytest
 
 from fixtures.pki import TrustBundle, mint, serial_hex
 from fixtures.probe.beside import Seen, Watched
-from fixtures.probe.istiod import LogLine
-from fixtures.probe.rotation import RELOAD_LINES
+from fixtures.probe.istiod import IstiodPod, LogLine
+from fixtures.probe.rotation import LOOKED, RELOAD_LINES, RELOADED
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
 from fixtures.stack.stackfile import Istiod
 from suites.reload import test_roots, test_switch
 from suites.reload.beside import Tried
-from suites.reload.roots import CRL, LATE, LOOKS, MANY, ONE, RELOADED, Change, Lists, Roots
+from suites.reload.roots import CRL, LATE, MANY, ONE, Change, Lists, Roots
 from suites.reload.switch import State, Switched
 
 CHANGED = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -38,6 +38,7 @@ GONE: Key = (REMOVED, "false")
 class Measured:
     """In place of the mesh: only what is measured of it is kept."""
 
+    kube: None = None
     measurements: dict[str, object] = field(default_factory=dict)
 
     def measure(self, path: str, value: object) -> None:
@@ -51,7 +52,7 @@ def at(seconds: float) -> datetime:
 def seen(ca: mint.Issued, seconds: float, *texts: str, uid: str = "1", level: str = "info") -> Seen:
     chain = (mint.leaf(ca, mint.SERVER).cert, ca.cert, ROOT.cert)
     log = tuple(LogLine(at(seconds), level, text) for text in texts)
-    return Seen("one", f"one-{uid}", uid, 0, at(3), chain, log, at(seconds))
+    return Seen("one", IstiodPod(f"one-{uid}", uid, 0, "node"), at(3), chain, log, at(seconds))
 
 
 def reloads() -> Watched:
@@ -78,11 +79,11 @@ def change(one: Watched, many: Watched) -> Change:
 
 
 def refused(line: str = test_roots.ONE_ROOT) -> Watched:
-    return stays(LOOKS, line, level="warn")
+    return stays(LOOKED, line, level="warn")
 
 
 def taken(line: str = test_roots.TAKES_ROOT) -> Watched:
-    return Watched(CHANGED, seen(OLD, -1), seen(NEW, 5, LOOKS, line, RELOADED), at(5))
+    return Watched(CHANGED, seen(OLD, -1), seen(NEW, 5, LOOKED, line, RELOADED), at(5))
 
 
 ROOTS = Roots(
@@ -96,13 +97,13 @@ NO_ROOTS = Tried(
     switched=Switched(17.5, 5, {}, {}, NEW_SERIAL),
     roots=ROOTS,
     late=Change(NEW_SERIAL, {LATE: stays()}),
-    lists=Lists(Change(NEW_SERIAL, {CRL: stays(LOOKS)}), Change(NEW_SERIAL, {CRL: taken()})),
+    lists=Lists(Change(NEW_SERIAL, {CRL: stays(LOOKED)}), Change(NEW_SERIAL, {CRL: taken()})),
 )
 
 
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
-    monkeypatch.setattr(test_switch, "_root", lambda _: TrustBundle((ROOT.cert,)))
+    monkeypatch.setattr(test_switch, "mesh_root", lambda _: TrustBundle((ROOT.cert,)))
     return cast("Mesh", Measured())
 
 
@@ -141,7 +142,7 @@ def test_what_is_no_reload_is_red(mesh: Mesh, name: str, watched: Watched) -> No
     "watched",
     [
         reloads(),
-        stays(LOOKS),
+        stays(LOOKED),
         replace(stays(), after=seen(OLD, 8)),
         replace(stays(), after=replace(seen(OLD, 20), mounted=at(-1))),
         replace(stays(), after=seen(OLD, 20, uid="2")),
@@ -192,7 +193,7 @@ def test_many_roots_that_refuse_a_known_root_are_red(step: str) -> None:
         _judge_roots(replace(ROOTS, **{step: change(refused(), refused())}))
 
 
-@pytest.mark.parametrize("many", [taken(), stays(LOOKS), refused()], ids=["takes", "silent", "other-words"])
+@pytest.mark.parametrize("many", [taken(), stays(LOOKED), refused()], ids=["takes", "silent", "other-words"])
 def test_many_roots_that_do_not_refuse_a_foreign_root_in_so_many_words_are_red(many: Watched) -> None:
     with pytest.raises(AssertionError):
         _judge_roots(replace(ROOTS, foreign=change(refused(), many)))
@@ -222,7 +223,7 @@ def test_known_gaps_are_there() -> None:
 
 def test_gap_for_another_reason_is_unknown() -> None:
     never_mounted = Change(NEW_SERIAL, {LATE: replace(stays(), stuck="not within 180 s")})
-    lists = replace(NO_ROOTS.lists, right=Change(NEW_SERIAL, {CRL: stays(LOOKS)}))
+    lists = replace(NO_ROOTS.lists, right=Change(NEW_SERIAL, {CRL: stays(LOOKED)}))
 
     with pytest.raises(NothingObserved):
         test_roots.test_late_cacerts_are_taken(replace(NO_ROOTS, late=never_mounted))
