@@ -1,4 +1,4 @@
-"""The sampler that runs beside all tests of rotation, and what it takes for a judgement."""
+"""The sampler that runs beside all tests of rotation and reload, and what it takes for a judgement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fixtures.probe.rolling import Sampler, sampling
 from fixtures.probe.samples import RENEWALS_WANTED, Recording, due, unrenewed, unrolled
 from fixtures.session import Mesh
 
-# One after the other, under the loads of the folder.
+# One after the other.
 ROLLS_WANTED = 2
 # Longer than at the fast pace, at which a CA rolls over every three minutes; shorter than any other.
 _LONGEST_WAIT = 15 * 60
@@ -34,7 +34,7 @@ class Samples:
     parts: dict[str, int]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def samples(mesh: Mesh) -> Iterator[Samples]:
     """Samples of every proxy, every second, from the first test of the folder on."""
     parts = started_parts(mesh.kube)
