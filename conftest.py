@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from fixtures.options import add_options, check_configured
-from fixtures.report.catalogue import AFTER, clause_of, order
+from fixtures.report.catalogue import turn
 
 pytest_plugins = ["pytester", "fixtures.report.plugin", "fixtures.session"]
 
@@ -24,14 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what breaks the mesh after what observes it: profiles run in the catalogue's order."""
-
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        clause, late = clause_of(item), item.get_closest_marker(AFTER)
-        if clause is None:
-            return -1, False
-        return order(f"{late.args[0]}/" if late else clause.id)[0], late is not None
-
-    items.sort(key=place)
+    items.sort(key=turn)
 
 
 def pytest_report_header() -> str:

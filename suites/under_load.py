@@ -1,10 +1,9 @@
-"""What the folders have in common whose tests run under load: the loads, and their judgement at the end."""
+"""What the folders have in common whose tests run under load: the loads."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,3 @@ def traffic(own_mesh: Mesh) -> Iterator[Traffic]:
     """Three loads, from the first test that asks for them to the last of the folder."""
     with loads(own_mesh.kube, own_mesh.image("fortio"), say=_log.info) as running:
         yield running
-
-
-def judge_loads_last(items: list[pytest.Item], folder: Path) -> None:
-    """Put a folder's judgement of the loads last; the sort by profile, which comes later, keeps the order."""
-    items.sort(key=lambda item: item.path == folder / "test_no_loss.py")

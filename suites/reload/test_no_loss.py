@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fixtures.chaos.checks import merge
 from fixtures.chaos.traffic import Traffic
-from fixtures.report.catalogue import conformance
+from fixtures.report.catalogue import after, conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
 
 
+@after("reload")
 @conformance(id="reload/no-loss", requires={"istio"})
 def test_no_request_is_lost(mesh: Mesh, traffic: Traffic) -> None:
     """While istiod refuses bad material no request is lost, in any of three loads.

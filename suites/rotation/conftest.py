@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,9 @@ from fixtures.chaos.traffic import Traffic
 from fixtures.session import Mesh
 from suites.rotation.rotations import Rotations, rotations_of
 from suites.rotation.sampling import sampled_from_the_start, samples
-from suites.under_load import judge_loads_last, traffic
+from suites.under_load import traffic
 
 __all__ = ["sampled_from_the_start", "samples", "traffic"]  # fixtures of all tests of this folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the judgement of the loads last."""
-    judge_loads_last(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from fixtures.probe.rolling import Sampler, sampling
 from fixtures.probe.samples import RENEWALS_WANTED, Recording, due, unrenewed, unrolled
 from fixtures.session import Mesh
 
-# One after the other.
+# The first may have been prepared before anybody looked; the second was not.
 ROLLS_WANTED = 2
 # Longer than at the fast pace, at which a CA rolls over every three minutes; shorter than any other.
 _LONGEST_WAIT = 15 * 60

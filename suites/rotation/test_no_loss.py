@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fixtures.chaos.checks import merge
 from fixtures.chaos.traffic import Traffic
-from fixtures.report.catalogue import conformance
+from fixtures.report.catalogue import after, conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
 from suites.rotation.sampling import Samples
 
 
+@after("rotation")
 @conformance(id="rotation/no-loss", requires={"istio"})
 def test_no_request_is_lost(mesh: Mesh, traffic: Traffic, samples: Samples) -> None:
     """Through all rotations of the folder no request is lost, in any of three loads.

@@ -19,13 +19,13 @@ from fixtures.probe.samples import (
     unrolled,
 )
 from fixtures.probe.secrets import mesh_root
-from fixtures.report.catalogue import conformance
+from fixtures.report.catalogue import after, conformance
 from fixtures.report.outcomes import NothingObserved
 from fixtures.session import Mesh
 from suites.rotation.sampling import ROLLS_WANTED, Samples, whole_recording
 
 # SPIRE's CA rolls over while the tests of reload run, which leave SPIRE alone: nobody waits for it.
-pytestmark = pytest.mark.after("reload")
+pytestmark = after("reload")
 _log = logging.getLogger(__name__)
 
 

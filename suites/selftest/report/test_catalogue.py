@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.report.catalogue import Clause, render
+from fixtures.report.catalogue import Clause, after, render
 
 Invoke = Callable[..., pytest.RunResult]
 
@@ -176,3 +176,45 @@ def test_an_unknown_keyword_is_refused_with_its_place(pytester: pytest.Pytester,
     error = refusal(pytester, invoke, source)
     assert error.startswith("ERROR: test_wrong.py:3: ")
     assert "'lvl'" in error
+
+
+TURNS = """
+from fixtures.report.catalogue import turn
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=turn)
+"""
+UNSORTED = f"""{HEAD}
+from fixtures.report.catalogue import after
+
+@conformance(id="chaos/kill")
+def test_chaos(): "It breaks the mesh."
+
+@after("reload")
+@conformance(id="rotation/guest")
+def test_guest(): "It lasts as long as the tests of reload."
+
+@after("reload")
+@conformance(id="reload/sum")
+def test_sum(): "It sums up its own profile."
+
+@conformance(id="reload/first")
+def test_reload(): "It reloads."
+
+@conformance(id="rotation/first")
+def test_rotation(): "It rotates."
+
+def test_no_clause(): pass
+"""
+
+
+def test_profiles_take_turns_and_what_runs_after_one_does(pytester: pytest.Pytester, invoke: Invoke) -> None:
+    pytester.makeconftest(TURNS)
+    pytester.makepyfile(UNSORTED)
+    found = [line.partition("::")[2] for line in invoke("--collect-only", "-q").outlines if "::" in line]
+    assert found == ["test_no_clause", "test_rotation", "test_reload", "test_sum", "test_guest", "test_chaos"]
+
+
+def test_nothing_runs_after_an_unknown_profile() -> None:
+    with pytest.raises(ValueError, match="unknown profile 'reloads'; there are identity, trust, "):
+        after("reloads")
