@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from fixtures.options import add_options, check_configured
-from fixtures.report.catalogue import turn
+from fixtures.report.catalogue import SLOW, turn
 
 pytest_plugins = ["pytester", "fixtures.report.plugin", "fixtures.session"]
 
@@ -22,9 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
     check_configured(config)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what breaks the mesh after what observes it: profiles run in the catalogue's order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what breaks the mesh after what observes it, and leave out what takes too long for every run."""
     items.sort(key=turn)
+    slow = [item for item in items if item.get_closest_marker(SLOW)]
+    if slow and config.option.chaos != "all" and config.option.catalogue is None:
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
 
 
 def pytest_report_header() -> str:

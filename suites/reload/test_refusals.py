@@ -189,7 +189,7 @@ def test_half_a_certificate_is_refused(trials: Trials) -> None:
     raises=AssertionError,
     reason="istiod takes a leaf for a CA: Verify (security/pkg/pki/util/keycertbundle.go) asks for a path, "
     "not for the basic constraints; whatever verifies its certificates refuses them. FINDINGS.md, 11; "
-    "nearest issue: https://github.com/istio/istio/issues/27193",
+    "nearest issue: https://github.com/istio/istio/issues/27193, expires 2027-06-30",
 )
 @conformance(id="reload/leaf-as-ca", requires={"istio"})
 def test_a_leaf_is_refused(trials: Trials) -> None:

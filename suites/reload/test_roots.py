@@ -52,7 +52,7 @@ def test_superset_then_subset(tried: Tried) -> None:
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="https://github.com/istio/istio/issues/57853: its own CA is not watched",
+    reason="https://github.com/istio/istio/issues/57853: its own CA is not watched, expires 2027-06-30",
 )
 def test_late_cacerts_are_taken(tried: Tried) -> None:
     """An istiod that began without `cacerts` takes them when they come.
@@ -73,7 +73,7 @@ def test_late_cacerts_are_taken(tried: Tried) -> None:
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="https://github.com/istio/istio/issues/61075: an unfit list stops it",
+    reason="https://github.com/istio/istio/issues/61075: an unfit list stops it, expires 2027-06-30",
 )
 def test_stale_crl_does_not_stop_a_rotation(tried: Tried) -> None:
     """A revocation list that does not fit does not keep a new intermediate out.

@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 _WITHOUT_CA = (
     "cert-manager issues what is no CA and calls it Ready, and a running istiod, which checks that at its "
     "start only (ca.go), signs with it: no proxy and no API server believes it from then on, and no pod can "
-    "be injected. FINDINGS.md, 11; nearest issue: https://github.com/istio/istio/issues/27193"
+    "be injected. FINDINGS.md, 11; nearest issue: https://github.com/istio/istio/issues/27193, "
+    "expires 2027-06-30"
 )
 
 

@@ -30,7 +30,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "chaos": ("fixtures.chaos", "fixtures.probe", "fixtures.cluster", "fixtures.pki", "fixtures.report"),
 }
 # What judges a recording works without a cluster, also years later.
-PURE = ("history", "checks", "load_checks", "verdict")
+PURE = ("history", "checks", "load_checks", "verdict", "windows", "records", "judging", "monkey")
 
 
 def name_of(path: Path) -> str:

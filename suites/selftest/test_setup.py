@@ -27,6 +27,7 @@ from suites.selftest.cluster.commands import DOCKER, PRIVATE, Commands
 
 CURRENT = MANIFESTS / "stacks" / "current.toml"
 DEFAULTS = Options()
+PAUSED = "docker ps --no-trunc -q --filter label=io.x-k8s.kind.cluster=meshproof --filter status=paused"
 NODES = "docker ps -a --no-trunc -q --filter label=io.x-k8s.kind.cluster=meshproof"
 LISTING = "docker images --format {{.Repository}}:{{.Tag}}"
 
@@ -41,6 +42,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     table.prints(LISTING)
     table.prints(NODES, "a1\n")
     table.prints("docker inspect a1", json.dumps([{"Id": "a1", "Created": "2026-01-02T10:00:00Z"}]))
+    table.prints(PAUSED)
     table.prints("docker rm -f -v a1")
     return table
 

@@ -222,33 +222,27 @@ def test_a_load_that_is_not_summed_up_yet_has_no_count(length: int) -> None:
     assert load.parse(RUN[:length], 2) is None
 
 
-def experiment_file(folder: Path, func: str) -> Path:
+def experiment(func: str) -> dict[str, Any]:
     provider = {"type": "python", "module": stand_ins.__name__, "func": func}
     healing = {**provider, "func": "touch", "arguments": {"what": ["x"]}}
-    path = folder / "experiment.yaml"
-    path.write_text(
-        json.dumps(
-            {
-                "title": "t",
-                "description": "d",
-                "configuration": {"kubeconfig": {"type": "env", "key": "MESHPROOF_ABSENT"}},
-                "method": [{"type": "action", "name": func, "provider": provider}],
-                "rollbacks": [{"type": "action", "name": "heal", "provider": healing}],
-            }
-        )
-    )
-    return path
+    return {
+        "title": "t",
+        "description": "d",
+        "configuration": {"kubeconfig": {"type": "env", "key": "MESHPROOF_ABSENT"}},
+        "method": [{"type": "action", "name": func, "provider": provider}],
+        "rollbacks": [{"type": "action", "name": "heal", "provider": healing}],
+    }
+
+
+CONFIGURATION = {"kubeconfig": "/a/kubeconfig", "trust_domain": "example.org"}
 
 
 def test_the_runner_binds_the_cluster_and_saves_the_journal(tmp_path: Path) -> None:
     said: list[str] = []
     saved = tmp_path / "journal.json"
-    journal = runner.run_experiment_file(
-        experiment_file(tmp_path, "fail"), KUBE, saved, trust_domain="example.org", say=said.append
-    )
+    journal = runner.run_experiment(experiment("fail"), CONFIGURATION, saved, say=said.append)
     assert json.loads(saved.read_text()) == json.loads(json.dumps(journal))
-    bound = journal["experiment"]["configuration"]
-    assert bound == {**binding.configuration_of(KUBE), "trust_domain": "example.org"}
+    assert journal["experiment"]["configuration"] == CONFIGURATION
     assert [run["status"] for run in journal["rollbacks"]] == ["succeeded"]
     assert [line.partition(" in ")[0] for line in said] == [
         "action fail: failed",
@@ -259,8 +253,6 @@ def test_the_runner_binds_the_cluster_and_saves_the_journal(tmp_path: Path) -> N
 def test_an_interrupt_is_given_back_after_the_rollbacks(tmp_path: Path) -> None:
     saved = tmp_path / "journal.json"
     with pytest.raises(KeyboardInterrupt):
-        runner.run_experiment_file(
-            experiment_file(tmp_path, "interrupt"), KUBE, saved, trust_domain="example.org"
-        )
+        runner.run_experiment(experiment("interrupt"), CONFIGURATION, saved)
     journal = json.loads(saved.read_text())
     assert [run["status"] for run in journal["rollbacks"]] == ["succeeded"]

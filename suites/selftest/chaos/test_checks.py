@@ -93,7 +93,7 @@ def test_a_caller_whose_own_certificate_expired_is_cut_off_without_a_word(
     before = replace(OK, peer_serial=seen)
     cut: dict[str, Any] = {"time": NOON + MINUTE, "flags": "UC", "reason": "upstream_reset"}
     lost = replace(LOST, **{**cut, **deviations})
-    result = checks.fails_closed((before, lost), {HOP[0]: CERT}, since=NOON)
+    result = checks.fails_closed((before, lost), {HOP[0]: (CERT,)}, since=NOON)
     assert result.outcome == outcome
 
 
@@ -184,9 +184,9 @@ def test_a_hop_without_counters_is_unknown() -> None:
     ("after", "until", "outcome"),
     [
         (NEXT, 5 * MINUTE, "pass"),
-        (replace(NEXT, not_before=NOON), 5 * MINUTE, "pass"),
-        (replace(NEXT, not_before=NOON - MINUTE / 6), 5 * MINUTE, "fail"),
-        (replace(NEXT, not_before=NOON - MINUTE / 6), -MINUTE / 60, "pass"),
+        (replace(NEXT, not_before=NOON - checks.BACKDATE), 5 * MINUTE, "pass"),
+        (replace(NEXT, not_before=NOON - MINUTE / 5), 5 * MINUTE, "fail"),
+        (replace(NEXT, not_before=NOON - MINUTE / 5), -MINUTE / 60, "pass"),
         (CERT, 5 * MINUTE, "fail"),
         (CERT, -MINUTE / 60, "unknown"),
         (replace(NEXT, spiffe_id=ID + "-other"), 5 * MINUTE, "fail"),

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 from fixtures.chaos.history import Operation
 from fixtures.chaos.load_checks import Seen, Step
-from fixtures.chaos.pictures import Notes, draw
+from fixtures.chaos.pictures import Notes, draw, draw_experiment
+from fixtures.chaos.windows import Window
+from fixtures.pki import TrustBundle, mint, serial_hex
 from fixtures.probe.istiod import LogLine
+from fixtures.probe.samples import Recording, Spell, Track
+from fixtures.probe.sds import ProxySvid
 
 BEGIN = datetime(2030, 1, 1, 12, tzinfo=UTC)
 STEP = Step("grow", BEGIN, BEGIN + timedelta(seconds=10))
@@ -72,3 +77,58 @@ def test_moments_and_log_lines_are_drawn() -> None:
 
 def test_step_under_no_load_says_so() -> None:
     assert "nothing recorded" in text_of(draw(STEP, [seen()]))
+
+
+END = BEGIN + timedelta(seconds=60)
+OUTAGE = Window("spire-server-outage", BEGIN + timedelta(seconds=3), BEGIN + timedelta(seconds=20), True)
+ROOT = mint.authority(mint.CERT_MANAGER_ROOT)
+LEAF = mint.leaf(mint.intermediate(ROOT))
+BUNDLE = TrustBundle((ROOT.cert,))
+RECORDING = Recording(
+    BEGIN,
+    END,
+    (
+        Track(
+            *("bookinfo/client-x", BEGIN, True, False),
+            *((Spell(ProxySvid(LEAF.chain, BUNDLE, ("example.org",)), BEGIN, END),), 60, ()),
+        ),
+    ),
+    Track("spire/spire-bundle", BEGIN, True, False, (Spell(BUNDLE, BEGIN, END),), 60, ()),
+)
+
+
+def test_an_experiment_is_drawn_with_its_faults_losses_moments_and_certificates() -> None:
+    moments = {"first certificate expires": BEGIN + timedelta(seconds=48), "all renewed": None}
+    history = (operation(1), operation(2, outcome="fail"))
+    text = text_of(draw_experiment("outage", BEGIN, END, history, [OUTAGE], moments, RECORDING))
+
+    assert "spire-server-outage 12:00:03.000 to 12:00:20.000" in text
+    assert "TLS_error" in text
+    assert "client to old-guard: 1 ok, 1 lost" in text
+    assert "first certificate expires" in text
+    assert "all renewed" not in text
+    assert "bookinfo/client-x" in text
+    assert serial_hex(LEAF.cert) in text
+
+
+def test_a_fault_that_was_never_over_lasts_until_the_end_of_the_picture() -> None:
+    endless = Window("deny-requests", BEGIN + timedelta(seconds=3), None, True)
+    text = text_of(draw_experiment("denied", BEGIN, END, (), [endless], {}, None))
+
+    assert "deny-requests, 12:00:03.000 to 12:01:02.000" in text
+    assert "never known to be over" in text
+
+
+def test_an_experiment_of_which_nothing_is_known_says_so() -> None:
+    text = text_of(draw_experiment("nothing", BEGIN, END, (), [], {}, None))
+    assert text.count("nothing recorded") == 3
+
+
+def test_each_hop_has_a_lane_in_the_order_of_a_request() -> None:
+    onwards = replace(operation(1.1), caller="old-guard", target="archive")
+    one, other = (
+        draw_experiment("hops", BEGIN, END, history, [], {}, None)
+        for history in ((operation(1), onwards), (onwards, operation(1)))
+    )
+    assert one == other
+    assert text_of(one).index("client to old-guard") < text_of(one).index("old-guard to archive")

@@ -22,6 +22,7 @@ from fixtures.cluster.run import background
 from suites.selftest.cluster.commands import DOCKER, PRIVATE, Commands
 
 LISTING = "docker ps -a --no-trunc -q --filter label=io.x-k8s.kind.cluster=mesh"
+PAUSED = "docker ps --no-trunc -q --filter label=io.x-k8s.kind.cluster=mesh --filter status=paused"
 NODES = {"a1": "2026-01-02T10:00:05.123456789Z", "b2": "2026-01-02T10:00:06.2Z"}
 
 
@@ -134,11 +135,22 @@ def test_without_nodes_there_is_no_cluster(commands: Commands) -> None:
 
 def test_deletion_removes_our_containers_and_the_folder(commands: Commands, home: Home) -> None:
     mark(home, nodes=["a1", "b2"])
+    commands.prints(PAUSED)
     commands.prints("docker rm -f -v a1 b2")
 
     assert delete_cluster("mesh", home, DOCKER, Progress(print))
     assert commands.calls[-1] == "docker rm -f -v a1 b2"
     assert not home.folder.exists()
+
+
+def test_deletion_thaws_what_a_fault_paused(commands: Commands, home: Home) -> None:
+    mark(home, nodes=["a1", "b2"])
+    commands.prints(PAUSED, "b2\n")
+    commands.prints("docker unpause b2")
+    commands.prints("docker rm -f -v a1 b2")
+
+    assert delete_cluster("mesh", home, DOCKER, Progress(print))
+    assert commands.calls[-2:] == ["docker unpause b2", "docker rm -f -v a1 b2"]
 
 
 def test_deletion_leaves_a_foreign_cluster_alone(commands: Commands, home: Home) -> None:

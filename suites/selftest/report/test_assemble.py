@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from fixtures.report.assemble import assemble, profiles_of, verdict_of
+from fixtures.report.assemble import assemble, clause_result, profiles_of, verdict_of
 from fixtures.report.catalogue import Clause, Level
 from fixtures.report.model import ClauseResult, ConformanceReport, KnownGap, Run, Timeline, to_yaml
 from fixtures.report.outcomes import Outcome, Phase
@@ -33,7 +34,7 @@ def result(
     )
 
 
-def run(exit_code: int | None = 0, *other_failures: str) -> Run:
+def run(exit_code: int | None = 0, *other_failures: str, healing_failed: tuple[str, ...] = ()) -> Run:
     return Run(
         id="r",
         started=STARTED,
@@ -41,6 +42,7 @@ def run(exit_code: int | None = 0, *other_failures: str) -> Run:
         seconds=0,
         exit_code=exit_code,
         other_failures=list(other_failures),
+        healing_failed=list(healing_failed),
     )
 
 
@@ -93,6 +95,26 @@ def test_a_failed_test_without_a_clause_leaves_the_verdict_open() -> None:
     verdict, reason = verdict_of([result("identity/a")], run(1, "t.py::test_stray"))
     assert verdict == "unknown"
     assert reason == "a test that proves no clause failed: t.py::test_stray"
+
+
+def test_a_fault_that_was_not_healed_leaves_the_verdict_open() -> None:
+    unhealed = run(healing_failed=("chaos/a: paused", "chaos/b: paused"))
+    assert verdict_of([result("identity/a")], unhealed) == (
+        "unknown",
+        "healing failed: chaos/a: paused and 1 more",
+    )
+    assert verdict_of([result("identity/a", "fail")], unhealed)[0] == "do-not-ship"
+
+
+@pytest.mark.parametrize(
+    ("expires", "ships"), [("2026-01-02", True), ("2026-01-01", False), ("2026-02-31", False)]
+)
+@pytest.mark.parametrize("level", ["core", "extended"])
+def test_an_expired_gap_never_ships(level: Level, expires: str, ships: bool) -> None:
+    gap = result("trust/b", "known-gap", level=level, message=f"upstream, expires {expires}")
+    verdict, reason = verdict_of([result("identity/a"), gap], run())
+    assert (verdict == "ship") is ships
+    assert ships or (verdict, reason) == ("unknown", "1 known gap expired: trust/b")
 
 
 def test_known_gaps_are_in_the_reason_to_ship() -> None:
@@ -204,6 +226,46 @@ def test_parameters_and_phases_are_merged_into_one_result() -> None:
             message="[y] refused (and 1 more)",
         )
     ]
+
+
+def test_of_several_gaps_of_a_clause_the_one_that_expires_first_speaks() -> None:
+    clause = Clause("wire/a", "core", frozenset(), "Claim.", "")
+    reasons = {"x": "one", "y": "two, expires 2027-01-01", "z": "three, expires 2026-01-01"}
+    runs = {
+        f"t.py::t[{name}]": [Phase("call", "skipped", reason, expected=True), Phase("teardown", "passed")]
+        for name, reason in reasons.items()
+    }
+    assert clause_result(clause, runs).message == "[z] three, expires 2026-01-01 (and 2 more)"
+
+
+def one_run(order: list[str], started: datetime, seconds: float) -> ConformanceReport:
+    """Make the report of a run of one stack that came to all there is, in some order of its own."""
+    phases = {
+        "identity/a": Phase("call", "passed", seconds=seconds),
+        "trust/b": Phase("call", "failed", "depth 2", seconds=seconds),
+        "wire/c": Phase("call", "skipped", "gap, expires 2027-01-01", expected=True, seconds=seconds),
+        "chaos/d": Phase("setup", "skipped", "NOT_SUPPORTED: one node", seconds=seconds),
+    }
+    record = RunRecord(Path(f"reports/{started:%H%M}"), started)
+    for name in order:
+        record.expect(f"t.py::{name}", Clause(name, "core", frozenset(order), "Claim.", ""))
+        record.observe(name, f"t.py::{name}", phases[name])
+        record.observe(name, f"t.py::{name}", Phase("teardown", "passed", seconds=seconds))
+        record.stack.update({name: "1.0", "digests": dict.fromkeys(order, "sha256:0")})
+        record.measure(f"{name}.seconds", seconds)
+        record.other_failures.append(f"t.py::stray_{name}")
+        record.healing_failed.append(f"{name}: the node\nstays paused")
+    finished = started + timedelta(seconds=99 * seconds)
+    return assemble(record, version="0", finished=finished, exit_code=1)
+
+
+def test_two_runs_of_one_stack_differ_in_times_alone() -> None:
+    names = ["identity/a", "trust/b", "wire/c", "chaos/d"]
+    one = to_yaml(one_run(names, STARTED, 1.25))
+    other = to_yaml(one_run(names[::-1], STARTED + timedelta(hours=5), 2.5))
+    times = re.compile(r"^( +(?:id|started|finished|seconds):) .*", re.M)
+    assert one != other
+    assert times.sub(r"\1", one) == times.sub(r"\1", other)
 
 
 def test_pictures_are_listed_in_the_order_of_the_run() -> None:

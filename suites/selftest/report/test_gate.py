@@ -18,7 +18,7 @@ from pydantic import JsonValue, ValidationError
 from fixtures.report.__main__ import main
 from fixtures.report.assemble import profiles_of, verdict_of
 from fixtures.report.catalogue import LEVELS, order
-from fixtures.report.gate import Policy, Reason, exit_code, judge, load_document
+from fixtures.report.gate import Policy, Reason, exit_code, flaky, judge, load_document
 from fixtures.report.model import ClauseResult, ConformanceReport, Run, Suite, to_yaml
 from fixtures.report.outcomes import OUTCOMES
 
@@ -39,11 +39,12 @@ POLICY: dict[str, Any] = {
     "knownGaps": [{"id": "trust/gap", "link": "https://example.org/1", "expires": "2026-06-30"}],
     "measurements": {"traffic.lost": {"min": 0, "max": 0}, "traffic.requests": {"min": 1000}},
 }
+GAP = "upstream: https://example.org/1"
 CLAUSES = [
     ClauseResult(id="identity/a", level="core", outcome="pass", seconds=1),
     ClauseResult(id="identity/b", level="core", outcome="pass", seconds=1),
     ClauseResult(id="trust/c", level="core", outcome="pass", seconds=1),
-    ClauseResult(id="trust/gap", level="core", outcome="known-gap", seconds=1, message="upstream"),
+    ClauseResult(id="trust/gap", level="core", outcome="known-gap", seconds=1, message=GAP),
     ClauseResult(id="wire/d", level="extended", outcome="pass", seconds=1, requires=["spire"]),
 ]
 
@@ -116,6 +117,7 @@ def test_an_empty_report_is_refused_for_all_it_lacks() -> None:
         ("profile", "identity"),
         ("profile", "trust"),
         ("too-few", "core clauses"),
+        ("too-few", "clauses"),
         ("stack", "istio"),
         ("stack", "kubernetes"),
         ("stack", "pace"),
@@ -180,6 +182,18 @@ def test_too_few_core_clauses() -> None:
     assert refused(made(without("identity/b"))) == [("too-few", "core clauses")]
 
 
+def test_extended_clauses_that_nobody_collected_are_missed() -> None:
+    """A file of extended clauses alone could be left out, and no core clause would be missing."""
+    assert refused(made(without("wire/d")), clauses=5) == [("too-few", "clauses")]
+    assert refused(made(CLAUSES), clauses=5) == []
+
+
+def test_a_report_of_another_commit_of_the_suite_is_refused() -> None:
+    reasons = judge(made(CLAUSES), policy(), now=NOW, commit="another")
+    assert [(reason.rule, reason.subject) for reason in reasons] == [("suite", "commit")]
+    assert judge(made(CLAUSES), policy(), now=NOW, commit="c") == []
+
+
 def test_a_failed_test_without_a_clause_is_refused() -> None:
     assert refused(made(CLAUSES, ran(STARTED, 1, "t.py::t"))) == [("other-failure", "t.py::t")]
 
@@ -204,8 +218,27 @@ def test_a_gap_is_allowed_up_to_its_last_day(now: str, passes: bool) -> None:
 
 
 def test_a_gap_expires_also_by_its_own_word() -> None:
-    clauses = with_outcome("trust/gap", "known-gap", "upstream, expires 2026-05-31")
+    clauses = with_outcome("trust/gap", "known-gap", f"{GAP}, expires 2026-05-31")
+    report = made(clauses)
+    assert (report.verdict, report.reason) == ("unknown", "1 known gap expired: trust/gap")
+    assert refused(report) == [("known-gap", "trust/gap")]
+
+
+def test_a_gap_that_expired_since_the_run_is_refused() -> None:
+    report = made(with_outcome("trust/gap", "known-gap", f"{GAP}, expires 2026-06-01"))
+    assert report.verdict == "ship"
+    assert refused(report) == []
+    assert refused(report, NOW + timedelta(days=1)) == [("known-gap", "trust/gap")]
+
+
+def test_a_gap_that_ends_on_a_day_that_never_was_is_refused() -> None:
+    clauses = with_outcome("trust/gap", "known-gap", f"{GAP}, expires 2026-06-31")
     assert refused(made(clauses)) == [("known-gap", "trust/gap")]
+
+
+@pytest.mark.parametrize("message", ["upstream", "upstream: https://example.org/12"])
+def test_another_gap_of_an_allowed_clause_is_refused(message: str) -> None:
+    assert refused(made(with_outcome("trust/gap", "known-gap", message))) == [("known-gap", "trust/gap")]
 
 
 @pytest.mark.parametrize(
@@ -270,6 +303,30 @@ def test_a_run_that_ended_early_has_an_exit_code_of_its_own(code: int | None) ->
     reasons = judge(made(CLAUSES, ran(STARTED, code)), policy(), now=NOW)
     assert [reason.rule for reason in reasons] == ["ended-early"]
     assert exit_code(reasons) == 3
+
+
+UNHEALED = "chaos/x: the node stays paused"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, None])
+def test_a_fault_that_was_not_healed_has_an_exit_code_of_its_own(code: int | None) -> None:
+    """Also where everything passed, and where what failed may follow from it."""
+    run = ran(STARTED, code).model_copy(update={"healing_failed": [UNHEALED]})
+    report = made(CLAUSES, run)
+    assert (report.verdict, report.reason) == ("unknown", f"healing failed: {UNHEALED}")
+    reasons = judge(report, policy(), now=NOW)
+    assert ("healing", UNHEALED) in [(reason.rule, reason.message) for reason in reasons]
+    assert {reason.rule for reason in reasons} <= {"healing", "ended-early"}
+    assert exit_code(reasons) == 4
+    broken = made(with_outcome("trust/c", "fail"), run.model_copy(update={"exit_code": 1}))
+    assert broken.verdict == "do-not-ship"
+    assert exit_code(judge(broken, policy(), now=NOW)) == 4
+
+
+def test_a_doctored_report_of_failed_healing_is_not_conformant() -> None:
+    run = ran().model_copy(update={"healing_failed": [UNHEALED]})
+    report = made(CLAUSES, run).model_copy(update={"verdict": "ship"})
+    assert exit_code(judge(report, policy(), now=NOW)) == 1
 
 
 def test_a_failure_tells_more_than_an_early_end() -> None:
@@ -383,6 +440,82 @@ def test_a_baseline_that_can_show_nothing_is_refused() -> None:
     assert [(reason.rule, reason.subject) for reason in reasons] == [("baseline", "profiles")]
 
 
+# Against other runs of the same.
+
+
+def other(
+    clauses: list[ClauseResult] | None = None, run_id: str = "o", code: int | None = 0, **fields: Any
+) -> ConformanceReport:
+    """Make the report of another run of the same suite on the same stack."""
+    run = ran(STARTED - timedelta(days=1), code).model_copy(update={"id": run_id})
+    return made(CLAUSES if clauses is None else clauses, run, **fields)
+
+
+def flaky_in(*history: ConformanceReport) -> list[tuple[str, str]]:
+    reasons = flaky(made(CLAUSES), history)
+    assert {reason.rule for reason in reasons} <= {"flaky"}
+    assert exit_code(reasons) == bool(reasons)
+    return [(reason.subject, reason.message) for reason in reasons]
+
+
+@pytest.mark.parametrize("outcome", ["fail", "unknown", "not-supported", "known-gap"])
+def test_a_clause_that_came_to_something_else_is_flaky(outcome: str) -> None:
+    twice = [other(), other(with_outcome("wire/d", outcome), "p", 1 if outcome == "fail" else 0)]
+    assert flaky_in(*twice) == [("wire/d", f"pass in r, o, {outcome} in p")]
+
+
+def test_runs_that_agree_are_steady() -> None:
+    assert flaky_in(other(), other(run_id="p")) == []
+
+
+def test_what_nobody_looked_at_is_not_flaky() -> None:
+    left_out = other(with_outcome("wire/d", "skipped"), "p")
+    cut_off = other(with_outcome("wire/d", "unknown"), "q", 2)
+    assert flaky_in(other(), left_out, cut_off) == []
+    assert flaky_in(left_out, cut_off) == [("wire/d", "no other run looked at it")]
+
+
+def test_a_clause_that_failed_before_the_run_was_cut_off_is_flaky() -> None:
+    cut_off = other(with_outcome("wire/d", "fail"), "p", 2)
+    assert flaky_in(cut_off) == [("wire/d", "pass in r, fail in p")]
+
+
+def test_a_clause_that_is_only_in_other_runs_is_flaky_all_the_same() -> None:
+    before = [*CLAUSES, ClauseResult(id="chaos/e", level="core", outcome="pass", seconds=1)]
+    failed = [*before[:-1], before[-1].model_copy(update={"outcome": "fail"})]
+    assert flaky_in(other(before), other(failed, "p", 1)) == [("chaos/e", "pass in o, fail in p")]
+
+
+NO_RERUN = {
+    "no report": [],
+    "the report itself": [made(CLAUSES)],
+    "of another stack": [other(stack={**made(CLAUSES).stack, "pace": "reference"})],
+    "of another suite": [other().model_copy(update={"suite": Suite(version="0", commit="d", reproduce="")})],
+}
+
+
+@pytest.mark.parametrize("name", NO_RERUN)
+def test_a_history_without_a_run_of_the_same_shows_no_steadiness(name: str) -> None:
+    assert [subject for subject, _ in flaky_in(*NO_RERUN[name])] == ["history"]
+
+
+def test_runs_of_no_known_commit_are_not_of_the_same_suite() -> None:
+    suite = Suite(version="0.1.0", commit="unknown", reproduce="tox")
+    report, before = (each.model_copy(update={"suite": suite}) for each in (made(CLAUSES), other()))
+    assert [reason.subject for reason in flaky(report, [before])] == ["history"]
+
+
+def test_images_built_anew_are_the_same_stack() -> None:
+    stack = {**made(CLAUSES).stack, "digests": {"pilot": "sha256:1"}}
+    assert flaky_in(other(stack=stack)) == []
+
+
+def test_a_doctored_history_and_an_empty_one_are_refused() -> None:
+    doctored = other().model_copy(update={"profiles": []})
+    assert [subject for subject, _ in flaky_in(doctored)] == ["o"]
+    assert [subject for subject, _ in flaky_in(other([]))] == [clause.id for clause in CLAUSES]
+
+
 # The policy.
 
 
@@ -393,6 +526,7 @@ def test_a_baseline_that_can_show_nothing_is_refused() -> None:
         {"profiles": []},
         {"profiles": ["identiy"]},
         {"corePassed": 0},
+        {"clauses": 0},
         {"stack": {}},
         {"stack": {"istio": 1.31}},
         {"stack": {"istio": ""}},
@@ -435,10 +569,10 @@ def own() -> Policy:
 @pytest.fixture(scope="module")
 def full(own: Policy) -> ConformanceReport:
     """A report of a complete run of our reference stack."""
-    gaps = {gap.id for gap in own.known_gaps}
+    gaps = {gap.id: {"outcome": "known-gap", "message": gap.link or gap.reason} for gap in own.known_gaps}
     clauses = [
         ClauseResult.model_validate(
-            {"id": name, "level": level, "seconds": 1, "outcome": "known-gap" if name in gaps else "pass"}
+            {"id": name, "level": level, "seconds": 1, "outcome": "pass", **gaps.get(name, {})}
         )
         for name, level in ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     ]
@@ -457,11 +591,11 @@ def test_a_complete_run_of_our_stack_is_conformant(own: Policy, full: Conformanc
     assert judge(full, own, now=NOW) == []
 
 
-def test_our_policy_misses_every_core_clause_that_is_left_out(own: Policy, full: ConformanceReport) -> None:
-    """A new core clause raises `corePassed` in manifests/gate.yaml."""
+def test_our_policy_misses_every_clause_that_is_left_out(own: Policy, full: ConformanceReport) -> None:
+    """A new clause raises `clauses`, and a core one `corePassed`, in manifests/gate.yaml."""
     core = [clause for clause in full.clauses if clause.level == "core" and clause.outcome == "pass"]
-    assert core
-    for gone in core:
+    assert (len(core), len(full.clauses)) == (own.core_passed, own.clauses)
+    for gone in full.clauses:
         report = made(
             [c for c in full.clauses if c != gone], stack=full.stack, measurements=full.measurements
         )
@@ -523,6 +657,7 @@ def test_command_prints_json(gate: Callable[..., int], capsys: pytest.CaptureFix
                 "message": "it did not reach its own end (exit code 3)",
             }
         ],
+        "notes": [],
     }
 
 
@@ -531,6 +666,43 @@ def test_command_reads_a_baseline(gate: Callable[..., int], tmp_path: Path) -> N
     old.write_text(to_yaml(made(CLAUSES, ran(STARTED - timedelta(days=1)))), encoding="utf-8")
     assert gate(made(CLAUSES), "--baseline", str(old)) == 0
     assert gate(made(without("wire/d")), "--baseline", str(old)) == 1
+
+
+def test_command_asks_for_a_commit(gate: Callable[..., int]) -> None:
+    assert gate(made(CLAUSES), "--commit", "c") == 0
+    assert gate(made(CLAUSES), "--commit", "d") == 1
+
+
+def test_command_tells_failed_healing(gate: Callable[..., int]) -> None:
+    run = ran(STARTED, 1).model_copy(update={"healing_failed": [UNHEALED]})
+    assert gate(made(CLAUSES, run)) == 4
+
+
+def test_command_notes_what_is_flaky_and_refuses_it_where_that_is_asked_for(
+    gate: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = {"a": other(run_id="a"), "b": other(with_outcome("wire/d", "not-supported"), "b")}
+    for name, report in reports.items():
+        (tmp_path / "reports" / name).mkdir(parents=True)
+        (tmp_path / "reports" / name / "report.yaml").write_text(to_yaml(report), encoding="utf-8")
+    words = ["--history", str(tmp_path / "reports")]
+    said = "flaky: wire/d: pass in r, a, not-supported in b"
+
+    assert gate(made(CLAUSES), *words) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"not judged: {said}"
+    assert gate(made(CLAUSES), *words, "--fail-on-flaky") == 1
+    assert capsys.readouterr().out.splitlines() == [said, "not conformant: r, 1 reason"]
+    words = ["--history", str(tmp_path / "reports" / "a"), "--history", str(tmp_path / "reports" / "a")]
+    assert gate(made(CLAUSES), *words, "--fail-on-flaky") == 0
+
+
+def test_flakiness_without_a_history_is_wrong_use(
+    gate: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert gate(made(CLAUSES), "--fail-on-flaky") == 2
+    assert gate(made(CLAUSES), "--fail-on-flaky", "--history", str(tmp_path / "empty")) == 2
+    assert capsys.readouterr().err.count("\n") == 2
 
 
 UNREADABLE = {
@@ -542,6 +714,9 @@ UNREADABLE = {
     "an unknown field of a clause": to_yaml(made(CLAUSES)).replace("  outcome:", "  was: x\n  outcome:", 1),
     "two verdicts": "verdict: do-not-ship\n" + to_yaml(made(CLAUSES)),
     "an outcome twice": to_yaml(made(CLAUSES)).replace("  outcome:", "  outcome: fail\n  outcome:", 1),
+    "an exit code in two spellings": to_yaml(made(CLAUSES)).replace(
+        "  exitCode: 0", "  exitCode: 0\n  exit_code: 1"
+    ),
     "two documents": to_yaml(made(CLAUSES)) + "---\n" + to_yaml(made(CLAUSES)),
     "code": "!!python/object/apply:os.getcwd []",
     "a day that never was": "a: 2026-02-31",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -197,3 +198,55 @@ def test_a_collection_error_never_ships(session: Session) -> None:
 def test_a_usage_error_leaves_an_unknown_report(session: Session) -> None:
     report = session('@conformance(id="Wire")\ndef test_a():\n    """A."""\n', code=4)
     assert (report.verdict, report.clauses) == ("unknown", [])
+
+
+# As an answer of the cluster may be, taken into the report by mistake.
+LEAK = """
+import base64, json
+
+def part(text):
+    return base64.urlsafe_b64encode(json.dumps(text).encode()).decode().rstrip("=")
+
+def test_leak(pytestconfig):
+    token = ".".join([part({"alg": "RS256"}), part({"sub": "spire"}), "0a1b2c3d" * 8])
+    pytestconfig.stash[RUN_RECORD].stack["answer"] = "told " + token
+"""
+
+
+def test_a_secret_in_the_report_fails_the_run_and_is_never_said(
+    session: Session, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = session(LEAK, code=1)
+    assert report.verdict == "unknown"
+    assert report.run.exit_code == 1
+    found = {each.partition("[")[2].partition(":")[0] for each in report.run.other_failures}
+    assert found == {"report.yaml", "report.md", "report.html", "allure-results/environment.properties"}
+    said = capsys.readouterr().out
+    assert re.search(r"(?m)^secret    out/report\.yaml:\d+: a token$", said)
+    assert "0a1b2c3d" not in said + "".join(report.run.other_failures)
+
+
+def test_a_secret_in_the_evidence_is_found_and_changes_no_failure(session: Session) -> None:
+    report = session(
+        """
+def collect(clause_id, folder):
+    (folder / "log.txt").write_text("one\\nAuthorization: Bearer 0a1b2c3d4e5f60718293\\n")
+
+@conformance(id="wire/a")
+def test_a(pytestconfig):
+    \"\"\"A.\"\"\"
+    pytestconfig.stash[RUN_RECORD].on_failure.append(collect)
+    assert 0
+""",
+        code=1,
+    )
+    assert report.verdict == "do-not-ship"
+    assert report.run.other_failures == [
+        "no secret in the report [evidence/wire-a.tar.gz:wire-a/log.txt:2: a token]"
+    ]
+
+
+def test_a_run_that_ended_early_stays_one_whatever_is_found(session: Session) -> None:
+    report = session(LEAK + "    raise KeyboardInterrupt\n", code=2)
+    assert report.run.exit_code == 2
+    assert report.run.other_failures

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,18 @@ def test_a_failed_clause_is_explained_once_while_its_fixtures_are_up(
     session: Session, pytester: pytest.Pytester
 ) -> None:
     report = session(EVIDENCE, code=1)
-    evidence = pytester.path / "out" / "evidence"
-    assert [folder.name for folder in evidence.iterdir()] == ["wire-a"]
-    assert (evidence / "wire-a" / "calls.txt").read_text() == "wire/a 1\n"
-    assert "the failure itself" in (evidence / "wire-a" / "failure.txt").read_text()
-    error = (evidence / "wire-a" / "diagnostics-error.txt").read_text()
-    assert "kubectl is gone" in error
+    out = pytester.path / "out"
+    assert [file.name for file in (out / "evidence").iterdir()] == ["wire-a.tar.gz"]
+    with tarfile.open(out / "evidence" / "wire-a.tar.gz") as archive:
+        archive.extractall(pytester.path / "unpacked", filter="data")
+    evidence = pytester.path / "unpacked" / "wire-a"
+    assert (evidence / "calls.txt").read_text() == "wire/a 1\n"
+    assert "the failure itself" in (evidence / "failure.txt").read_text()
+    assert "kubectl is gone" in (evidence / "diagnostics-error.txt").read_text()
+    assert "`evidence/wire-a.tar.gz`" in (out / "report.md").read_text(encoding="utf-8")
+    shown = (out / "report.html").read_text(encoding="utf-8")
+    assert 'href="evidence/wire-a.tar.gz"' in shown
+    assert "def test_a(n, workload):" in shown
     (message,) = [each.message for each in report.clauses if each.id == "wire/a"]
     assert message == "[1] AssertionError: the failure itself (and 1 more)"
 
@@ -91,6 +98,7 @@ def test_all_files_of_a_run_are_in_its_folder(session: Session, pytester: pytest
     assert {path.name for path in out.iterdir()} == {
         "report.yaml",
         "report.md",
+        "report.html",
         "junit.xml",
         "allure-results",
     }
@@ -144,6 +152,25 @@ def test_a_picture_is_in_the_folder_the_report_and_allure(
     assert (out / "allure-results" / attached["source"]).read_text() == "<svg/>"
 
 
+DRAWN = """
+from datetime import UTC, datetime, timedelta
+from fixtures.report.timeline import Events, Mark, timeline
+
+def test_drawn(pytestconfig):
+    begin = datetime(2030, 1, 1, tzinfo=UTC)
+    lane = Events("steps", (Mark(begin, "edited"),))
+    svg = timeline("A rotation", begin, begin + timedelta(seconds=9), [lane])
+    assert pytestconfig.stash[RUN_RECORD].picture("A rotation", "a", svg)
+"""
+
+
+def test_the_page_shows_the_picture_itself(session: Session, pytester: pytest.Pytester) -> None:
+    session(DRAWN)
+    shown = (pytester.path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in shown
+    assert ">edited</text>" in shown
+
+
 def test_a_picture_between_tests_is_in_the_report_all_the_same(
     session: Session, pytester: pytest.Pytester
 ) -> None:
@@ -166,6 +193,7 @@ def test_the_session_closes_with_the_summary(pytester: pytest.Pytester, invoke: 
             "verdict   SHIP: 1 core clause passed",
             "identity  success *",
             "report    reports/20??????T??????Z-??????/report.md",
+            "page      reports/20??????T??????Z-??????/report.html",
             "=* 1 passed in *",
         ]
     )
@@ -194,6 +222,7 @@ def test_the_user_s_own_junit_and_allure_stay_theirs(session: Session, pytester:
     assert {path.name for path in (pytester.path / "out").iterdir()} == {
         "report.yaml",
         "report.md",
+        "report.html",
     }
 
 

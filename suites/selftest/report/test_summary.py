@@ -70,6 +70,15 @@ def test_the_set_up_stands_beside_the_bare_cluster() -> None:
     assert "| ratio of total to kindCreate | 2.5 |" in lines
 
 
+def test_what_was_not_healed_is_said_in_both() -> None:
+    honest = report(PASSED)
+    run = honest.run.model_copy(update={"healing_failed": ["chaos/x: the node | stays paused"]})
+    unhealed = honest.model_copy(update={"run": run})
+    assert "| chaos/x: the node \\| stays paused |" in markdown(unhealed).splitlines()
+    lines = terminal(unhealed, "r")
+    assert lines[lines.index("not healed") + 1] == "  chaos/x: the node | stays paused"
+
+
 def test_timelines_are_listed_and_embedded_with_titles_that_stay_text() -> None:
     timelines = [
         Timeline(title="Rotation", path="timelines/a.svg"),

@@ -16,6 +16,7 @@ from fixtures.report.timeline import (
     LEFT,
     RIGHT,
     WIDTH,
+    Backdrop,
     Events,
     Lane,
     Log,
@@ -181,6 +182,66 @@ def test_an_event_has_a_line_through_all_lanes() -> None:
     assert all(number(guide, "y2") > max(number(rect, "y") for rect in rects) for guide in guides)
 
 
+FAULTS = Backdrop(
+    "faults", (Span(at(10), at(40), "outage", "0.5 of a lifetime"), Span(at(12), at(12.5), "kill"))
+)
+
+
+def test_a_fault_is_where_it_was_and_shades_all_lanes() -> None:
+    svg = drawn(LOAD, FAULTS, PROXIES)
+    windows, shades = of_class(svg, "window"), of_class(svg, "shade")
+    assert [title_of(each) for each in windows] == [
+        "outage, 22:33:10.000 to 22:33:40.000\n0.5 of a lifetime",
+        "kill, 22:33:12.000 to 22:33:12.500",
+    ]
+    for rects in ([each.find(f"{SVG}rect") for each in windows], shades):
+        assert [number(each, "x") for each in rects] == pytest.approx([x_of(10), x_of(12)], abs=0.01)
+        ends = [number(each, "x") + number(each, "width") for each in rects]
+        assert ends == pytest.approx([x_of(40), x_of(12.5)], abs=0.02)
+    rects = [next(each.iter(f"{SVG}rect")) for name in ("loss", "span") for each in of_class(svg, name)]
+    for shade in shades:
+        bottom = number(shade, "y") + number(shade, "height")
+        assert all(number(shade, "y") < number(rect, "y") < bottom for rect in rects)
+    order = list(svg.iter())
+    assert max(map(order.index, shades)) < min(map(order.index, of_class(svg, "lane")))
+    assert {"faults", "outage", "kill"} <= set(texts(svg))
+    told = "faults: outage 22:33:10.000 to 22:33:40.000; kill 22:33:12.000 to 22:33:12.500"
+    assert told in (svg.findtext(f"{SVG}desc") or "").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("count", "begin", "step", "length"),
+    [(6, 0, 8, 3), (12, 30, 0, 1), (20, 55, 0.2, 9), (60, 0, 1, 0.1), (200, 0, 0.3, 60), (3, 0, 0, 60)],
+)
+def test_labels_of_faults_cover_nothing_and_every_fault_is_there(
+    count: int, begin: float, step: float, length: float
+) -> None:
+    spans = tuple(
+        Span(at(begin + n * step), at(begin + n * step + length), f"kill-spire-agent {n}")
+        for n in range(count)
+    )
+    svg = drawn(Backdrop("faults", spans))
+    windows = of_class(svg, "window")
+    assert len(windows) == len(of_class(svg, "shade")) == count
+    assert overlaps(svg) == []
+    bars = [each.find(f"{SVG}rect") for each in windows]
+    for label in of_class(svg, "label"):
+        x, y = number(label, "x"), number(label, "y")
+        assert x >= LEFT
+        assert x + text_width(label.text or "") <= RIGHT
+        crossed = [
+            bar
+            for bar, window in zip(bars, windows, strict=True)
+            if label not in list(window)
+            and number(bar, "y") < y < number(bar, "y") + number(bar, "height")
+            and number(bar, "x") < x + text_width(label.text or "")
+            and x < number(bar, "x") + number(bar, "width")
+        ]
+        assert crossed == []
+    unsaid = sum(int(text.split()[0]) for text in texts(svg) if text.endswith("without a label"))
+    assert len(of_class(svg, "label")) + unsaid == count
+
+
 def test_every_serial_is_a_span_of_its_own_colour() -> None:
     svg = drawn(*ALL)
     spans = of_class(svg, "span")
@@ -268,13 +329,16 @@ def test_what_is_outside_is_left_out_and_counted() -> None:
             (Mark(at(-1), "before"), Mark(at(0), "first"), Mark(at(60), "last"), Mark(at(61), "after")),
         ),
         Spans("spans", (Row("r", (Span(at(-9), at(-1), "gone"), Span(at(-5), at(70), "always"))),)),
+        Backdrop("faults", (Span(at(-9), at(-1), "healed"), Span(at(61), at(70), "yet to come"))),
     )
     said = texts(svg)
     assert {"first", "last", "always", "1 lost", "6 ok, at most 4/s"} <= set(said)
-    assert {"before", "after", "gone"}.isdisjoint(said)
+    assert {"before", "after", "gone", "healed", "yet to come"}.isdisjoint(said)
     assert "7 losses outside of this time" in said
     assert "2 marks outside of this time" in said
     assert "1 span outside of this time" in said
+    assert "2 spans outside of this time" in said
+    assert of_class(svg, "shade") == []
     rects = [
         rect for name in ("loss", "span") for each in of_class(svg, name) for rect in each.iter(f"{SVG}rect")
     ]
@@ -293,6 +357,7 @@ def test_what_is_outside_is_left_out_and_counted() -> None:
         Log("empty lane", ()),
         Spans("empty lane", ()),
         Spans("empty lane", (Row("r", ()),)),
+        Backdrop("empty lane", ()),
     ],
 )
 def test_an_empty_lane_says_so(lane: Lane) -> None:
@@ -307,6 +372,7 @@ def test_an_empty_lane_says_so(lane: Lane) -> None:
         Series("lane", (Point(at(-9), 1),)),
         Log("lane", (Mark(at(-9), "x"),)),
         Spans("lane", (Row("r", (Span(at(-9), at(-8), "x"),)),)),
+        Backdrop("lane", (Span(at(-9), at(-8), "x"),)),
     ],
 )
 def test_a_lane_with_all_of_it_outside_does_not_say_that_nothing_was_recorded(lane: Lane) -> None:
@@ -324,6 +390,7 @@ def test_what_is_given_stays_text() -> None:
         Events(NASTY, (Mark(at(2), NASTY, NASTY),)),
         Log(NASTY, (Mark(at(2), NASTY, NASTY),)),
         Spans(NASTY, (Row(NASTY, (Span(at(1), at(50), NASTY, NASTY),)),)),
+        Backdrop(NASTY, (Span(at(1), at(50), NASTY, NASTY),)),
         title=NASTY,
     )
     shown = "<script>alert('x')</script> & \"quoted\" ]]> \ufffd[31m\ufffd\ufffd &amp;"
@@ -334,7 +401,7 @@ def test_what_is_given_stays_text() -> None:
     assert not [
         name for each in svg.iter() for name in each.attrib if name.startswith("on") or "href" in name
     ]
-    for name in ("loss", "mark", "span"):
+    for name in ("loss", "mark", "span", "window"):
         assert all(shown in title_of(each) for each in of_class(svg, name))
 
 
