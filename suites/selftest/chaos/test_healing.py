@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from fixtures.chaos import api_faults, healing, node_faults
 from fixtures.chaos.api_faults import ROLE
 from fixtures.cluster import engine, wait
 from fixtures.cluster.failures import ClusterError
-from fixtures.cluster.kube import CERTIFICATE, CONFIG_MAP, DEPLOYMENT, SECRET, STATEFUL_SET, Kind, Object
+from fixtures.cluster.kube import CERTIFICATE, CONFIG_MAP, DEPLOYMENT, POD, SECRET, STATEFUL_SET, Kind, Object
 from fixtures.cluster.wait import WaitTimeoutError
 from fixtures.pki import mint
 from suites.selftest.chaos.test_faults import (
@@ -29,10 +30,12 @@ from suites.selftest.chaos.test_faults import (
     mesh,
     secret,
     thing,
+    workload,
 )
 from suites.selftest.chaos.test_node_faults import CONTROL_PLANE, LISTING, SAVED, WORKER
 from suites.selftest.cluster.commands import DOCKER, Commands
 
+ISTIOD = workload(DEPLOYMENT, "istio-system", "istiod", 1)
 EMPTY = "*filter\n:INPUT ACCEPT [9:9]\nCOMMIT\n"
 
 
@@ -51,7 +54,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> ApiServer:
     """A mesh under which every fault holds that the API server knows of, with no process left to heal it."""
-    made = mesh(SERVER, RIGHTS, EDITED)
+    made = mesh(SERVER, RIGHTS, EDITED, ISTIOD)
     monkeypatch.setattr(api_faults, "kube_of", lambda configuration: made)
     monkeypatch.setattr(healing, "check_answers", lambda kube: None)
     return made
@@ -59,6 +62,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> ApiServer:
 
 def break_all(server: ApiServer) -> None:
     api_faults.scale_to_zero("StatefulSet", "spire-server", "spire")
+    api_faults.scale_to_zero("Deployment", "istiod", "istio-system")
     api_faults.deny_requests()
     api_faults.edit_certificate()
     api_faults.delete_secret("selfsigned-ca", "cert-manager")
@@ -111,7 +115,7 @@ def test_a_healthy_mesh_is_left_alone(commands: Commands, server: ApiServer) -> 
 def test_everything_is_as_before_the_faults(server: ApiServer) -> None:
     kube: Any = server
     break_all(server)
-    assert len(healing.heal_cluster(kube)) == 6
+    assert len(healing.heal_cluster(kube)) == 7
     assert server.get(STATEFUL_SET, "spire-server", "spire")["spec"] == SERVER["spec"]
     assert server.get(ROLE, "spire-server", "cert-manager")["rules"] == RULES
     assert server.get(CERTIFICATE, "cacerts", "istio-system")["spec"] == EDITED["spec"]
@@ -120,7 +124,23 @@ def test_everything_is_as_before_the_faults(server: ApiServer) -> None:
     assert healing.heal(kube, None) == []
 
 
-@pytest.mark.parametrize("survived", range(9))
+def test_istiod_does_not_begin_under_another_root(server: ApiServer) -> None:
+    """It would refuse the mesh's own from then on."""
+    kube: Any = server
+    break_all(server)
+    begun_with: list[str] = []
+
+    def begin(now: ApiServer) -> None:
+        issue_cacerts(now)
+        if now.get(DEPLOYMENT, "istiod", "istio-system")["spec"]["replicas"]:
+            begun_with.append(roots(now)["cacerts"])
+
+    server.then = begin
+    healing.heal_cluster(kube)
+    assert set(begun_with) == {OLD}
+
+
+@pytest.mark.parametrize("survived", range(12))
 def test_a_heal_that_is_killed_can_be_done_again(
     server: ApiServer, survived: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,19 +168,55 @@ def test_a_heal_that_is_killed_can_be_done_again(
         assert api_faults.changed(kube, kind) == []
 
 
-@pytest.mark.parametrize("met", [False, True], ids=["the-mesh-s-root-alone", "another-root"])
+ROOT, OTHER = (mint.pem(mint.authority().cert) for _ in range(2))
+
+
+def hold(server: ApiServer, namespace: str, name: str, key: str, pem: bytes) -> None:
+    """Let the mesh have a root, and a ConfigMap hold these."""
+    encoded = base64.b64encode(ROOT).decode()
+    server.put(secret("cert-manager", "selfsigned-ca", encoded))
+    server.put(secret("istio-system", "cacerts", encoded))
+    server.put(thing(CONFIG_MAP, namespace, name, data={key: pem.decode()}))
+
+
+@pytest.mark.parametrize(
+    ("held", "anew"),
+    [(ROOT, []), (ROOT + OTHER, ["keys.json"]), (OTHER, ["keys.json"])],
+    ids=["own", "both", "other"],
+)
 def test_spire_begins_anew_where_it_met_another_root(
-    server: ApiServer, met: bool, monkeypatch: pytest.MonkeyPatch
+    server: ApiServer, held: bytes, anew: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kube: Any = server
-    root = mint.pem(mint.authority().cert)
-    server.put(secret("cert-manager", "selfsigned-ca", base64.b64encode(root).decode()))
-    other = mint.pem(mint.authority().cert) if met else b""
-    bundle = {"bundle.crt": (root + other).decode()}
-    server.put(thing(CONFIG_MAP, "spire", "spire-bundle", data=bundle))
+    hold(server, "spire", "spire-bundle", "bundle.crt", held)
     monkeypatch.setattr(healing, "configuration_of", lambda *_: {})
     monkeypatch.setattr(node_faults, "lose_datastore", lambda configuration: ["keys.json"])
-    assert healing.forget_other_roots(kube, DOCKER) == (["keys.json"] if met else [])
+    assert healing.forget_other_roots(kube, DOCKER) == anew
+
+
+def test_istiod_is_restarted_where_it_began_under_another_root(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kube: Any = server
+    publish = functools.partial(hold, server, "istio-system", "istio-ca-root-cert", "root-cert.pem")
+    publish(ROOT)
+    server.put(thing(POD, "istio-system", "istiod-1"))
+    assert healing.heal_cluster(kube) == []
+    publish(OTHER)
+    delete = server.delete
+    monkeypatch.setattr(server, "delete", lambda *words: delete(*words) and publish(ROOT))
+    assert healing.heal_cluster(kube) == ["Pod istio-system/istiod-1"]
+    assert server.list(POD) == []
+
+
+def test_an_istiod_that_does_not_take_the_root_is_an_error(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kube: Any = server
+    monkeypatch.setenv("MESHPROOF_TIMEOUT_SCALE", "0.0001")
+    hold(server, "istio-system", "istio-ca-root-cert", "root-cert.pem", OTHER)
+    with pytest.raises(WaitTimeoutError, match="istiod publishes the root of the mesh"):
+        healing.heal_cluster(kube)
 
 
 def test_a_certificate_waits_for_the_webhook(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:

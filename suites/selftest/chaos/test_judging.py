@@ -266,6 +266,8 @@ def test_a_fault_that_takes_a_node_is_forgiven_until_the_recovery_only() -> None
     forgiving = replace(GOOD, expectation=Expectation(losses="during-fault"))
     within = spoilt(0, 30, **LOST)
     assert judge(replace(forgiving, history=within)).outcome == "pass"
+    assert reds(replace(forgiving, sent=81)) == {"load-counted"}
+    assert judge(replace(forgiving, sent=79)).outcome == "pass"
     before = spoilt(-5, **LOST)
     assert reds(replace(forgiving, history=before)) == {"no-loss-before-the-fault"}
     late = spoilt(40, **LOST)
