@@ -102,6 +102,13 @@ def test_an_identity_survives_the_journal() -> None:
     assert Identity.from_json(json.loads(json.dumps(flawed.to_json()))) == flawed
 
 
+def test_requests_flow_where_all_of_late_were_answered() -> None:
+    early, lost = replace(OK, time=NOON - MINUTE), replace(LOST, time=NOON)
+    assert checks.flowing((replace(lost, time=NOON - MINUTE), replace(OK, time=NOON)), HOP, since=NOON)
+    assert not checks.flowing((replace(OK, time=NOON), lost), HOP, since=NOON)
+    assert not checks.flowing((early,), HOP, since=NOON)
+
+
 def test_retries_are_never_hidden() -> None:
     retried = replace(OK, attempts=2)
     assert checks.retries((OK, OK)).outcome == "pass"

@@ -179,6 +179,7 @@ SPOILT: dict[str, tuple[str, Records]] = {
         "fresh-pod",
         replace(GOOD, fresh=Fresh("spiffe://example.org/ns/other/sa/default", 3)),
     ),
+    "no-recovery": ("no-loss-after-recovery", replace(GOOD, settled=None)),
     "pooled": (
         "every-request-a-handshake",
         replace(GOOD, counters=(GOOD.counters[0], {**GOOD.counters[1], ENDPOINT: Counters(3, 80)})),
@@ -206,7 +207,7 @@ UNSEEN: dict[str, Records] = {
     "identities-held": replace(GOOD, held={**GOOD.held, "client": ()}),
     "no-loss-in-budget": replace(GOOD, journal=journal(run("kill_pods", 0, 2))),
     "fresh-pod": replace(GOOD, fresh=None),
-    "no-loss-after-recovery": replace(GOOD, settled=None),
+    "no-loss-after-recovery": replace(GOOD, settled=None, journal=journal(KILL["run"][1])),
 }
 
 
