@@ -158,6 +158,7 @@ EXPIRED: dict[str, Any] = {**LOST, "reason": "TLS_error: certificate_has_expired
 
 SPOILT: dict[str, tuple[str, Records]] = {
     "broken-off": ("journal", replace(GOOD, journal={**KILL, "status": "failed"})),
+    "unlogged-loss": ("losses-counted", replace(GOOD, refused=1)),
     "uncounted": ("load-counted", replace(GOOD, sent=81)),
     "lost": ("no-loss-in-budget", replace(GOOD, history=spoilt(10, **LOST))),
     "refused-too-early": ("no-loss-in-budget", replace(GOOD, history=spoilt(10, **EXPIRED))),
