@@ -150,6 +150,14 @@ def test_operations_come_in_the_order_of_time() -> None:
     assert [one.request_id for one in found] == ["r0", "r1"]
 
 
+def test_what_began_late_is_given_apart() -> None:
+    gathering = Gathering()
+    gathering.add("productpage", line(start_time="2030-01-01T11:00:00Z", request_id="r0"))
+    gathering.add("productpage", line(start_time="2030-01-01T11:00:05Z", request_id="r1"))
+    late = gathering.since(datetime(2030, 1, 1, 11, 0, 5, tzinfo=UTC))
+    assert [one.request_id for one in late] == ["r1"]
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     history = from_logs({"productpage": [line(), line(response_code=503)]})
     write(tmp_path / "history.jsonl", history)
