@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 import pytest
 
 from fixtures.options import add_options, check_configured
-from fixtures.report.catalogue import SLOW, turn
+from fixtures.report.catalogue import turn
+from fixtures.selection import left_out
 
 pytest_plugins = ["pytester", "fixtures.report.plugin", "fixtures.session"]
 
@@ -23,12 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what breaks the mesh after what observes it, and leave out what takes too long for every run."""
+    """Put what breaks the mesh after what observes it, and leave out what the options do not ask for."""
     items.sort(key=turn)
-    slow = [item for item in items if item.get_closest_marker(SLOW)]
-    if slow and config.option.chaos != "all" and config.option.catalogue is None:
-        items[:] = [item for item in items if item not in slow]
-        config.hook.pytest_deselected(items=slow)
+    if others := left_out(config, items, datetime.now(UTC).date()):
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
 
 
 def pytest_report_header() -> str:

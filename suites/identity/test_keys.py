@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from fixtures.probe.identity import Held, config_dump, exposed_keys, key_faults, offenders, read_held
+from fixtures.probe.pods import at_once
 from fixtures.probe.secrets import key_owners
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
@@ -38,7 +39,9 @@ def keys(mesh: Mesh) -> Keys:
         raise NothingObserved("no pod runs that shall have an identity of SPIRE's")
     if not owners:
         raise NothingObserved("no Secret with a private key: not even those of the CAs could be read")
-    return Keys(held, owners, {str(one.pod): config_dump(mesh.kube, one.pod) for one in before})
+    pods = [one.pod for one in before]
+    dumps = at_once(lambda pod: config_dump(mesh.kube, pod), pods)
+    return Keys(held, owners, dict(zip(map(str, pods), dumps, strict=True)))
 
 
 @conformance(id="identity/key-stays-home", requires={"spire"})

@@ -14,7 +14,7 @@ from fixtures.cluster.run import CommandError
 from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import wait_for
 from fixtures.pki import SpiffeId
-from fixtures.probe.layout import DEMO, MANAGED_LABEL
+from fixtures.probe.layout import DEMO, MANAGED_LABEL, PROBE_LABEL
 from fixtures.probe.pods import managed_pod, meshed_pods
 from fixtures.probe.sds import NoSecretError, proxy_svid
 from fixtures.probe.workload_api import answers, ask, asking_pod, await_identity, served_ids
@@ -128,7 +128,7 @@ def _sidecar_pod(mesh: Mesh, name: str, labels: Mapping[str, str]) -> Iterator[N
         "metadata": {
             "name": name,
             "namespace": DEMO,
-            "labels": {"app": name, **labels},
+            "labels": {"app": name, PROBE_LABEL: "true", **labels},
             "annotations": {"inject.istio.io/templates": "sidecar,spire"},
         },
         "spec": {

@@ -28,6 +28,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stack": ("fixtures.stack", "fixtures.cluster", "fixtures.build.builder"),
     "probe": ("fixtures.probe", "fixtures.cluster", "fixtures.pki"),
     "chaos": ("fixtures.chaos", "fixtures.probe", "fixtures.cluster", "fixtures.pki", "fixtures.report"),
+    "sabotage": (
+        *("fixtures.sabotage", "fixtures.chaos", "fixtures.probe", "fixtures.cluster", "fixtures.pki"),
+        *("fixtures.report", "fixtures.stack"),
+    ),
 }
 # What judges a recording works without a cluster, also years later.
 PURE = ("history", "checks", "load_checks", "verdict", "windows", "records", "judging", "monkey")

@@ -1,0 +1,20 @@
+"""The fixture of sabotage: the mesh, and everything that is needed to break it and to see it judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fixtures.session import Mesh
+from suites.sabotage.saboteur import Saboteur, saboteur_of
+
+
+@pytest.fixture(scope="package")
+def saboteur(
+    own_mesh: Mesh, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Saboteur]:
+    """Who breaks the mesh, has it looked at, and heals it; what came of it goes into the report."""
+    folder = tmp_path_factory.mktemp("sabotage")
+    yield (made := saboteur_of(own_mesh, folder, request.config.option.stack))
+    made.measure()

@@ -1,0 +1,164 @@
+"""Breaks the mesh in one way, has the suite look at it, and heals it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fixtures.chaos.binding import configuration_of
+from fixtures.chaos.healing import heal_cluster
+from fixtures.chaos.probes import all_ready, identities_as_expected
+from fixtures.report.outcomes import Judgement, NothingObserved
+from fixtures.report.record import evidence_name
+from fixtures.sabotage.changes import undo_all
+from fixtures.sabotage.judge import Seen, never_red
+from fixtures.sabotage.look import clauses_there_are, look
+from fixtures.sabotage.model import Break, Ground
+from fixtures.sabotage.trace import traces
+from fixtures.session import Mesh
+
+_log = logging.getLogger(__name__)
+
+# Those that only read; the rest makes pods of its own or waits for a renewal, and is looked at where
+# a break is aimed at it.
+OBSERVING = ("identity", "trust", "wire")
+SLOW = frozenset(
+    {
+        "identity/ttl-bounds",
+        "identity/entry-follows-pod",
+        "identity/unregistered-refused",
+        "identity/impostor-refused",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Saboteur:
+    """What breaks one mesh.
+
+    Attributes:
+        words: Options by which another run of the suite finds it as it stands.
+        clauses: Every clause there is, by id.
+        before: What stood in the cluster before the first break.
+        seen: What came of each break so far.
+        detected: The breaks that turned red exactly what they must.
+    """
+
+    mesh: Mesh
+    ground: Ground
+    words: Sequence[str]
+    clauses: Sequence[str]
+    before: Mapping[str, str]
+    seen: list[Seen] = field(default_factory=list)
+    detected: list[str] = field(default_factory=list)
+
+    @property
+    def observing(self) -> tuple[str, ...]:
+        """The clauses that only read."""
+        found = (one for one in self.clauses if one.partition("/")[0] in OBSERVING)
+        return tuple(one for one in found if one not in SLOW)
+
+    def try_break(self, broken: Break) -> Seen:
+        """Make a break, have it looked at, heal it, and wait until the mesh is whole.
+
+        Raises:
+            NothingObserved: The break could not be made.
+            LookError: A look broke off.
+        """
+        begin = time.monotonic()
+        looked_at = {*broken.reddens, *(self.observing if broken.looks is None else broken.looks)}
+        try:
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(broken.make(self.ground))
+                except Exception as error:
+                    raise NothingObserved(f"the break was not made: {error!r}") from error
+                made = time.monotonic()
+                outcomes = self.look(broken.name, looked_at, broken.scale)
+                looked = time.monotonic()
+        finally:
+            self._heal(broken.name)
+        seen = Seen(broken.name, outcomes, round(time.monotonic() - begin, 1))
+        steps = (made - begin, looked - made, time.monotonic() - looked)
+        _log.info("%s: break %.1f s, look %.1f s, heal %.1f s", broken.name, *steps)
+        self.seen.append(seen)
+        return seen
+
+    def look(self, name: str, clauses: Collection[str], scale: float = 1.0) -> dict[str, Judgement]:
+        """Have clauses proved on the mesh as it is, one run of the suite for each profile."""
+        folder = self.mesh.run_directory / "sabotage" / evidence_name(name)
+        profiles = dict.fromkeys(one.partition("/")[0] for one in sorted(clauses))
+        groups = [[one for one in clauses if one.startswith(f"{profile}/")] for profile in profiles]
+        return look(self.words, groups, folder, scale=scale)
+
+    def conclude(self, broken: Break, seen: Seen, faults: Sequence[str]) -> None:
+        """Keep what was seen of a break; the reports of the looks only where it was not what must be."""
+        folder = self.mesh.run_directory / "sabotage"
+        red = {clause: seen.outcomes[clause].message for clause in seen.red}
+        note = {
+            "break": broken.name,
+            "claim": broken.claim,
+            "source": broken.source,
+            "seconds": seen.seconds,
+            "lookedAt": sorted(seen.outcomes),
+            "turnedRed": red,
+            "because": broken.because,
+            "faults": list(faults),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{evidence_name(broken.name)}.json").write_text(json.dumps(note, indent=2) + "\n")
+        if not faults:
+            self.detected.append(broken.name)
+            shutil.rmtree(folder / evidence_name(broken.name), ignore_errors=True)
+
+    def measure(self) -> None:
+        """Note in the report what was broken, and what was seen of it."""
+        if not self.seen:
+            return
+        self.mesh.measure("sabotage.made", len(self.seen))
+        self.mesh.measure("sabotage.detected", len(self.detected))
+        self.mesh.measure("sabotage.seconds", round(sum(one.seconds for one in self.seen), 1))
+        self.mesh.measure("sabotage.clausesNeverRed", len(never_red(self.clauses, self.seen)))
+        for one in self.seen:
+            self.mesh.measure(f"sabotage.turnedRed.{one.name}", list(one.red))
+
+    def _heal(self, name: str) -> None:
+        """Wait until the mesh is whole; what a break that failed left is undone first."""
+        kube, settings = self.ground.kube, configuration_of(self.ground.kube, self.ground.engine)
+        try:
+            if left := undo_all(kube) + heal_cluster(kube):
+                _log.info("%s: undone: %s", name, ", ".join(left))
+            all_ready(configuration=settings)
+            identities_as_expected(self.ground.trust_domain, configuration=settings)
+        except Exception as error:
+            self.mesh.record.healing_failed.append(f"{name}: {error}")
+            raise
+
+
+def saboteur_of(mesh: Mesh, folder: Path, stack: str) -> Saboteur:
+    """Prepare to break a mesh that is ours.
+
+    Args:
+        mesh: The mesh.
+        folder: For what breaks write.
+        stack: The stack file, as the option `--stack` names it.
+
+    Raises:
+        NothingObserved: Its nodes cannot be reached.
+    """
+    raised = mesh.raised
+    if raised.engine is None:
+        raise NothingObserved("without the engine of its nodes the mesh cannot be broken")
+    name = raised.kube.context.removeprefix("kind-")
+    words = (
+        *("--reuse-cluster", "--as-it-stands", f"--cluster-name={name}", f"--images={raised.mode}"),
+        *(f"--kind-kubectl-bin={raised.kube.kubectl}", f"--pace={raised.pace.name}", f"--stack={stack}"),
+    )
+    ground = Ground(raised.kube, raised.engine, mesh.trust_domain, mesh.image, folder)
+    return Saboteur(mesh, ground, words, clauses_there_are(), traces(raised.kube))
