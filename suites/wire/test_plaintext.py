@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import yaml
+import pytest
 
-from fixtures.cluster.kube import POD, Object
 from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import wait_for
-from fixtures.probe.layout import DEMO
 from fixtures.probe.wire import AccessLine, refusal_faults
 from fixtures.report.catalogue import conformance
 from fixtures.session import Mesh
 from suites.wire.bookinfo import CLIENT, PORT, SERVERS, Bookinfo, unique_path
-
-_NAME = "meshproof-plaintext"
+from suites.wire.knocking import OUTSIDER
 
 
 @conformance(id="wire/plaintext-refused")
+@pytest.mark.usefixtures("outside")
 def test_plaintext_refused(own_mesh: Mesh, bookinfo: Bookinfo) -> None:
     """A request without TLS is refused by every workload's proxy, by a reset of the connection.
 
@@ -35,11 +31,10 @@ def test_plaintext_refused(own_mesh: Mesh, bookinfo: Bookinfo) -> None:
     start = datetime.now(UTC)
     paths = {name: unique_path() for name in SERVERS}
     control_paths = {name: unique_path() for name in SERVERS}
-    with _outsider(own_mesh):
-        replies = {
-            name: bookinfo.get(f"http://{_address(bookinfo, name)}:{PORT}{path}", sender=_NAME)
-            for name, path in paths.items()
-        }
+    replies = {
+        name: bookinfo.get(f"http://{bookinfo.address(name)}:{PORT}{path}", sender=OUTSIDER)
+        for name, path in paths.items()
+    }
     controls = {name: bookinfo.get(f"http://{name}:{PORT}{path}") for name, path in control_paths.items()}
     faults = [f"{name}: {CLIENT} got {one}" for name, one in controls.items() if one.code != 200]
 
@@ -61,47 +56,6 @@ def test_plaintext_refused(own_mesh: Mesh, bookinfo: Bookinfo) -> None:
     reasons = {line.tls_error for log in logs.values() for line in log if line.is_refusal}
     own_mesh.measure("wire.plaintextRefusedFor", ", ".join(sorted(reasons)))
     assert not faults, "; ".join(faults)
-
-
-@contextmanager
-def _outsider(mesh: Mesh) -> Iterator[None]:
-    """Run fortio in a pod without a sidecar, beside the workloads."""
-    mesh.kube.apply(yaml.safe_dump(_pod(mesh.image("fortio"))))
-    try:
-        wait_for(
-            lambda: mesh.kube.get(POD, _NAME, DEMO)["status"]["phase"],
-            lambda phase: phase == "Running",
-            condition=f"pod {_NAME} runs",
-            timeout=timeouts().rollout_complete,
-            delay=0.5,
-        )
-        yield
-    finally:
-        mesh.kube.delete(POD, _NAME, DEMO, grace=0)
-
-
-def _pod(image: str) -> Object:
-    container = {
-        "name": "app",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["server"],
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": _NAME,
-            "namespace": DEMO,
-            "labels": {"sidecar.istio.io/inject": "false"},
-        },
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
-    }
-
-
-def _address(bookinfo: Bookinfo, name: str) -> str:
-    pod = bookinfo.pods[name]
-    return str(bookinfo.kube.get(POD, pod.name, pod.namespace)["status"]["podIP"])
 
 
 def _peer(log: list[AccessLine], path: str) -> str:
