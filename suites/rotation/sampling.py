@@ -13,7 +13,7 @@ from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import WaitTimeoutError, wait_for
 from fixtures.probe.identity import started_parts
 from fixtures.probe.rolling import Sampler, sampling
-from fixtures.probe.samples import RENEWALS_WANTED, Recording, due, unrenewed, unrolled
+from fixtures.probe.samples import RENEWALS_WANTED, Recording, due, renew_faults, unrenewed, unrolled
 from fixtures.session import Mesh
 
 # The first may have been prepared before anybody looked; the second was not.
@@ -67,6 +67,9 @@ def whole_recording(sampler: Sampler) -> Recording:
 
     def missing() -> str:
         recording = sampler.recording()
+        # What was not renewed in its time does not become so by waiting.
+        if renew_faults(recording):
+            return ""
         late = len(unrenewed(recording))
         renewed = f"proxies that have not renewed {RENEWALS_WANTED} times: {late}" if late else ""
         return "; ".join(filter(None, [*unrolled(recording, ROLLS_WANTED), renewed]))

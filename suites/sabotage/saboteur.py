@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from fixtures.chaos.binding import configuration_of
 from fixtures.chaos.healing import heal_cluster
 from fixtures.chaos.probes import all_ready, identities_as_expected
@@ -123,6 +125,7 @@ class Saboteur:
             return
         self.mesh.measure("sabotage.made", len(self.seen))
         self.mesh.measure("sabotage.detected", len(self.detected))
+        self.mesh.measure("sabotage.undetected", len(self.seen) - len(self.detected))
         self.mesh.measure("sabotage.seconds", round(sum(one.seconds for one in self.seen), 1))
         self.mesh.measure("sabotage.clausesNeverRed", len(never_red(self.clauses, self.seen)))
         for one in self.seen:
@@ -155,6 +158,8 @@ def saboteur_of(mesh: Mesh, folder: Path, stack: str) -> Saboteur:
     raised = mesh.raised
     if raised.engine is None:
         raise NothingObserved("without the engine of its nodes the mesh cannot be broken")
+    if raised.pace.name != "fast":
+        pytest.skip("pace: what a break changes is seen at the next renewal, and nobody waits for that")
     name = raised.kube.context.removeprefix("kind-")
     words = (
         *("--reuse-cluster", "--as-it-stands", f"--cluster-name={name}", f"--images={raised.mode}"),
