@@ -276,6 +276,159 @@ def test_a_fault_that_takes_a_node_is_forgiven_until_the_recovery_only() -> None
     assert reds(replace(forgiving, history=late)) == {"no-loss-after-recovery"}
 
 
+def said(found: Records) -> dict[str, tuple[Outcome, tuple[str, ...]]]:
+    return {result.check: (result.outcome, result.reasons) for result in judge(found).results}
+
+
+def test_a_pass_says_what_it_saw() -> None:
+    assert said(GOOD) == {
+        "journal": ("pass", ("every activity succeeded",)),
+        "load-counted": ("pass", ("sent 80, logged by the proxy of client 80",)),
+        "losses-counted": ("pass", ("the load generator had no answer 0 times, its proxy logged 0 losses",)),
+        "every-hop-seen": ("pass", tuple(f"{caller} -> {target}: 80" for caller, target in HOPS)),
+        "every-request-a-handshake": (
+            "pass",
+            tuple(f"{caller} -> {target}: 80 requests on 80 connections" for caller, target in HOPS),
+        ),
+        "no-loss-in-budget": ("pass", ("0 of 196 lost",)),
+        "fails-closed": ("pass", ("no certificate expired in use",)),
+        "no-loss-after-recovery": ("pass", ("0 of 140 lost",)),
+        "retries": ("pass", ("0 of 320 needed more than one attempt",)),
+        "expected-peers": ("pass", ("all 320 answers by whom they should",)),
+        "nothing-expired-accepted": ("pass", ("320 answers, each to a certificate that was valid",)),
+        "identities-held": ("pass", ("10 certificates, each its proxy's own, from SPIRE",)),
+        "renewed": ("pass", ("5 of 5 renewed after the fault",)),
+        "fresh-pod": ("pass", ("spiffe://example.org/ns/bookinfo/sa/bookinfo-details within 4.2 s",)),
+    }
+
+
+FORGIVING = replace(GOOD, expectation=Expectation(losses="during-fault"))
+NO_FAULT = journal(KILL["run"][1])
+WORDS: dict[str, tuple[Records, dict[str, tuple[Outcome, tuple[str, ...]]]]] = {
+    "failed-journal": (
+        replace(GOOD, journal={**KILL, "status": "failed"}),
+        {"journal": ("fail", ("status: failed",))},
+    ),
+    "load-without-a-word": (
+        replace(GOOD, sent=None, refused=1),
+        {"load-counted": ("unknown", ("the load generator does not say what it sent",))},
+    ),
+    "losses-of-other-callers-are-not-the-loads": (
+        replace(
+            GOOD,
+            refused=1,
+            history=tuple(one if one.caller == "client" else replace(one, **LOST) for one in GOOD.history),
+        ),
+        {
+            "losses-counted": (
+                "fail",
+                ("the load generator had no answer 1 times, its proxy logged 0 losses",),
+            )
+        },
+    ),
+    "unseen-certificates": (
+        replace(GOOD, journal=journal(KILL["run"][0])),
+        {
+            "no-loss-in-budget": ("unknown", ("nobody saw the certificates in hand",)),
+            "no-loss": ("pass", ("0 of 320 lost",)),
+            "renewed": ("unknown", ("no fault, or nobody saw the certificates in hand",)),
+        },
+    ),
+    "no-fault": (
+        replace(GOOD, journal=NO_FAULT),
+        {"renewed": ("unknown", ("no fault, or nobody saw the certificates in hand",))},
+    ),
+    "no-fault-that-could-be-forgiven": (
+        replace(FORGIVING, journal=NO_FAULT),
+        {"no-loss-before-the-fault": ("unknown", ("there was no fault",))},
+    ),
+    "no-recovery": (
+        replace(GOOD, settled=None),
+        {"no-loss-after-recovery": ("fail", ("no recovery until 12:02:30",))},
+    ),
+    "wrong-identities-held": (
+        replace(
+            GOOD,
+            held={
+                **GOOD.held,
+                "details": (Held(replace(identity("details", "0c", 30), flaws=("a", "b")), at(31), at(32)),),
+            },
+        ),
+        {"identities-held": ("fail", ("details from 12:00:31: a", "details from 12:00:31: b"))},
+    ),
+    "never-sampled": (
+        replace(GOOD, held={**GOOD.held, "client": (), "details": ()}),
+        {"identities-held": ("unknown", ("never sampled: client, details",))},
+    ),
+    "no-fresh-pod": (
+        replace(GOOD, fresh=None),
+        {"fresh-pod": ("unknown", ("no pod was made after the recovery",))},
+    ),
+    "flawed-fresh-pod": (
+        replace(GOOD, fresh=Fresh("", 120, ("never Ready", "no SVID"))),
+        {"fresh-pod": ("fail", ("never Ready", "no SVID"))},
+    ),
+    "fresh-stranger": (
+        replace(GOOD, fresh=Fresh("spiffe://example.org/ns/x/sa/y", 3)),
+        {"fresh-pod": ("fail", ("it was given spiffe://example.org/ns/x/sa/y",))},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_a_check_says_what_it_missed(case: str) -> None:
+    found, wanted = WORDS[case]
+    results = said(found)
+    assert {check: results.get(check) for check in wanted} == wanted
+
+
+def test_an_outage_without_an_end_is_no_refusal_that_was_seen() -> None:
+    """Neither one that nobody healed, nor the end of a kill that struck beside it."""
+    endless = {**journal(*OUTAGE["run"][:2]), "end": None}
+    with_a_kill = {**journal(*OUTAGE["run"][:2], run("kill_pods", 41, 60)), "end": None}
+    for one in (endless, with_a_kill):
+        found = outage(journal=one)
+        assert judge(found).over is None
+        assert said(found)["refused"] == ("unknown", ("the fault had no end",))
+
+
+def test_refused_has_to_be_the_load_itself() -> None:
+    """That the services further down were asked nothing is no answer to who asked them."""
+    answered = tuple(
+        replace(one, outcome="ok", reason="") if one.caller == "client" else one for one in outage().history
+    )
+    assert said(outage(history=answered))["refused"] == ("fail", ("20 of 20 answered, 12:00:41 to 12:01:00",))
+    assert said(outage())["refused"] == ("pass", ("all 20 from 12:00:41 to 12:01:01",))
+
+
+def test_a_judgement_keeps_the_moments_it_rests_on() -> None:
+    judgement = judge(replace(GOOD, history=(*spoilt(10, **LOST), *request(40, **LOST))))
+    (window,) = judgement.windows
+    assert (window.name, window.begin, window.end) == ("kill_pods", at(0), at(2))
+    moments = judgement.struck, judgement.budget, judgement.over, judgement.recovered
+    assert moments == (at(0), at(39), at(2), at(35))
+    assert (judgement.lost_in_budget, judgement.lost) == (1, 2)
+
+
+def test_without_certificates_in_hand_every_loss_is_in_the_budget() -> None:
+    found = replace(GOOD, journal=journal(KILL["run"][0]), history=spoilt(60, **LOST))
+    judgement = judge(found)
+    assert (judgement.budget, judgement.lost_in_budget, judgement.lost) == (None, 1, 1)
+
+
+def test_figures_leave_out_what_nobody_saw() -> None:
+    found = replace(
+        GOOD, journal=NO_FAULT, settled=None, fresh=None, history=spoilt(40, 42, attempts=2), sent=None
+    )
+    assert judge(found).figures(found) == {"lost": 0, "lostInBudget": 0, "retries": 8}
+
+
+def test_figures_are_in_tenths_of_a_second() -> None:
+    found = replace(GOOD, settled=at(35.16), fresh=Fresh(spiffe_id("details"), 4.26))
+    figures = judge(found).figures(found)
+    assert (figures["recoverySeconds"], figures["freshPodSeconds"]) == (33.2, 4.3)
+
+
 def test_records_are_read_as_they_were_saved(tmp_path: Path) -> None:
     records.save(GOOD, tmp_path)
     assert records.load(tmp_path) == GOOD

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.chaos import load_checks
-from fixtures.chaos.checks import Counters, Outcome, merge
+from fixtures.chaos.checks import Counters, Outcome, Result, merge
 from fixtures.chaos.history import Operation
 from fixtures.chaos.load_checks import Handshakes, LoadName, Seen, Step, judge
 
@@ -222,3 +223,184 @@ def test_nothing_at_all_never_passes() -> None:
     found = judge([seen("stream", codes={}, history=(), counters=({}, {}))], (GROW,))
 
     assert {result.outcome for result in found} == {"unknown"}
+
+
+LATE = Step("subject", NOON + 60 * SECOND, NOON + 70 * SECOND)
+STREAM = Counters(1, 1000)
+UNTOLD = ("the load generator did not say what it sent",)
+WORDS: dict[str, tuple[Callable[[], Result], Result]] = {
+    "user": (
+        lambda: load_checks.no_loss_for_the_user(seen(codes={204: 3, 200: 997})),
+        Result("no-loss-for-the-user", "pass", ("0 of 1000 lost",)),
+    ),
+    "user-lost": (
+        lambda: load_checks.no_loss_for_the_user(seen(codes={503: 2, -1: 1, 300: 1, 199: 4, 299: 1})),
+        Result("no-loss-for-the-user", "fail", ("8 of 9 lost", "1x -1", "4x 199", "1x 300", "2x 503")),
+    ),
+    "user-untold": (
+        lambda: load_checks.no_loss_for_the_user(seen(codes=None)),
+        Result("no-loss-for-the-user", "unknown", UNTOLD),
+    ),
+    "user-nothing": (
+        lambda: load_checks.no_loss_for_the_user(seen(codes={200: 0})),
+        Result("no-loss-for-the-user", "unknown", ("nothing was sent",)),
+    ),
+    "proxies": (
+        lambda: load_checks.no_loss_between_proxies(seen(), (GROW,)),
+        Result("no-loss", "pass", ("0 of 1000 lost",)),
+    ),
+    "proxies-lost": (
+        lambda: load_checks.no_loss_between_proxies(
+            seen(history=(OK, replace(LOST, time=GROW.end, flags="", reason=""))), (GROW,)
+        ),
+        Result("no-loss", "fail", ("1 of 2 lost", "1x at 12:00:04, in grow: 503 - no reason")),
+    ),
+    "stall": (
+        lambda: load_checks.no_stall(seen(), (GROW,)),
+        Result("no-stall", "pass", ("never longer than 0.0 s without a request",)),
+    ),
+    "stall-of-the-limit-is-none": (
+        lambda: load_checks.no_stall(seen(history=(OK,), end=NOON + load_checks.STALL), ()),
+        Result("no-stall", "pass", ("never longer than 3.0 s without a request",)),
+    ),
+    "stall-unseen": (
+        lambda: load_checks.no_stall(seen(history=()), (GROW,)),
+        Result("no-stall", "unknown", ("no request was recorded",)),
+    ),
+    "stall-begins-with-a-step": (
+        lambda: load_checks.no_stall(
+            seen(history=(OK, replace(OK, time=GROW.begin)), end=GROW.begin + 4 * SECOND), (GROW,)
+        ),
+        Result("no-stall", "fail", ("nothing for 4.0 s from 12:00:02 on, in grow",)),
+    ),
+    "both-ends": (
+        lambda: load_checks.both_ends_logged((OK, OK, replace(OK, peer_serial="5f"), LOST)),
+        Result("both-ends-logged", "pass", ("the client showed 2 certificates",)),
+    ),
+    "both-ends-not": (
+        lambda: load_checks.both_ends_logged(
+            (OK, replace(OK, peer_serial=""), replace(LOST, peer_serial=""))
+        ),
+        Result("both-ends-logged", "fail", ("1 of 2 without a client's certificate",)),
+    ),
+    "both-ends-unseen": (
+        lambda: load_checks.both_ends_logged((LOST,)),
+        Result("both-ends-logged", "unknown", ("no answer was recorded",)),
+    ),
+    "steps": (
+        lambda: load_checks.seen_in_every_step(
+            tuple(replace(OK, time=each) for each in (NOON, GROW.begin, GROW.end)), (GROW,)
+        ),
+        Result("seen-in-every-step", "pass", ("grow: 2",)),
+    ),
+    "steps-unseen": (
+        lambda: load_checks.seen_in_every_step((OK, LOST), (GROW, LATE)),
+        Result("seen-in-every-step", "unknown", ("nothing observed in grow, subject",)),
+    ),
+    "no-steps": (
+        lambda: load_checks.seen_in_every_step((OK,), ()),
+        Result("seen-in-every-step", "unknown", ("there was no step",)),
+    ),
+    "rate": (
+        lambda: load_checks.fast_enough(seen()),
+        Result("rate", "pass", ("100.0 requests a second, wanted 100",)),
+    ),
+    "rate-slow": (
+        lambda: load_checks.fast_enough(seen(codes={200: 999})),
+        Result("rate", "unknown", ("99.9 requests a second, wanted 100",)),
+    ),
+    "rate-untold": (lambda: load_checks.fast_enough(seen(codes=None)), Result("rate", "unknown", UNTOLD)),
+    "full": (
+        lambda: load_checks.full_handshakes(seen()),
+        Result(
+            "full-handshakes", "pass", ("1000 handshakes for 1000 requests, 0 of them resumed a session",)
+        ),
+    ),
+    "full-resumed": (
+        lambda: load_checks.full_handshakes(seen(handshakes=(Handshakes(0, 0), Handshakes(1000, 2)))),
+        Result(
+            "full-handshakes", "fail", ("1000 handshakes for 1000 requests, 2 of them resumed a session",)
+        ),
+    ),
+    "full-none": (
+        lambda: load_checks.full_handshakes(seen(handshakes=(Handshakes(5, 3), Handshakes(5, 3)))),
+        Result("full-handshakes", "fail", ("0 handshakes for 1000 requests, 0 of them resumed a session",)),
+    ),
+    "full-fewer-than-before": (
+        lambda: load_checks.full_handshakes(seen(handshakes=(Handshakes(5, 3), Handshakes(4, 3)))),
+        Result(
+            "full-handshakes", "unknown", ("-1 handshakes for 1000 requests, 0 of them resumed a session",)
+        ),
+    ),
+    "full-fewer-resumed-than-before": (
+        lambda: load_checks.full_handshakes(seen(handshakes=(Handshakes(5, 3), Handshakes(1005, 2)))),
+        Result(
+            "full-handshakes",
+            "unknown",
+            ("1000 handshakes for 1000 requests, -1 of them resumed a session",),
+        ),
+    ),
+    "full-unsent": (
+        lambda: load_checks.full_handshakes(seen(codes={})),
+        Result(
+            "full-handshakes", "unknown", ("1000 handshakes for 0 requests, 0 of them resumed a session",)
+        ),
+    ),
+    "full-uncounted": (
+        lambda: load_checks.full_handshakes(seen(handshakes=None)),
+        Result("full-handshakes", "unknown", ("nobody counted them",)),
+    ),
+    "stream": (
+        lambda: load_checks.kept_its_connection(seen("stream")),
+        Result("kept-its-connection", "pass", ("1000 requests on 1 new connections, sent 1000",)),
+    ),
+    "stream-of-several-endpoints": (
+        lambda: load_checks.kept_its_connection(
+            seen(
+                "stream",
+                counters=(
+                    {KEY: Counters(1, 7)},
+                    {KEY: Counters(1, 7), (*HOP, "b"): STREAM, ("client", "c", "b"): Counters(9, 9)},
+                ),
+            )
+        ),
+        Result("kept-its-connection", "pass", ("1000 requests on 1 new connections, sent 1000",)),
+    ),
+    "stream-twice": (
+        lambda: load_checks.kept_its_connection(seen("stream", counters=({}, {KEY: Counters(2, 1000)}))),
+        Result("kept-its-connection", "fail", ("1000 requests on 2 new connections, sent 1000",)),
+    ),
+    "stream-unsent": (
+        lambda: load_checks.kept_its_connection(seen("stream", codes={})),
+        Result("kept-its-connection", "unknown", ("1000 requests on 1 new connections, sent 0",)),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_a_check_says_this(case: str) -> None:
+    run, wanted = WORDS[case]
+
+    assert run() == wanted
+
+
+def test_each_load_has_the_checks_of_its_kind() -> None:
+    common = [
+        "no-loss-for-the-user",
+        "no-loss",
+        "no-stall",
+        "retries",
+        "load-counted",
+        "expected-peers",
+        "both-ends-logged",
+        "seen-in-every-step",
+    ]
+    kinds: dict[LoadName, list[str]] = {
+        "handshakes": ["rate", "every-request-a-handshake", "full-handshakes"],
+        "pooled": [],
+        "stream": ["kept-its-connection"],
+    }
+    for load, own in kinds.items():
+        assert [result.check for result in judge([seen(load)], (GROW,))] == [
+            f"{load}/{check}" for check in (*common, *own)
+        ]

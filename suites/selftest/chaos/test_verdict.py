@@ -106,6 +106,13 @@ def test_an_action_that_touched_nothing_fails(action: dict[str, Any]) -> None:
     assert reason.startswith(f"run: {action['name']}: touched nothing: ")
 
 
+def test_only_a_rollback_may_find_nothing_left_to_heal() -> None:
+    idle = activity("action", "touch", what=[])
+    assert verdict.judge(journal(hypothesis=GOOD, method=[TOUCH], rollbacks=[idle])) == []
+    found = journal(hypothesis=GOOD, method=[idle], rollbacks=[TOUCH])
+    assert verdict.judge(found) == ["run: touch: touched nothing: []"]
+
+
 def test_a_rollback_that_failed_fails() -> None:
     found = journal(hypothesis=GOOD, method=[TOUCH], rollbacks=[activity("action", "fail")])
     (reason,) = verdict.judge(found)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -143,6 +143,19 @@ def test_times_without_a_zone_are_utc() -> None:
     run = ran(1, 2, "kill_pods")
     run["start"] = at(1).replace(tzinfo=None).isoformat()
     assert windows(run) == [(1, 2)]
+
+
+def test_times_with_another_zone_keep_it() -> None:
+    run = ran(1, 2, "kill_pods")
+    run["start"] = at(1).astimezone(timezone(timedelta(hours=2))).isoformat()
+    assert windows(run) == [(1, 2)]
+
+
+def test_a_heal_that_does_not_say_when_it_ended_is_the_end_all_the_same() -> None:
+    """The first that succeeded; a second one, of another outage perhaps, is not asked."""
+    up = {**ran(20, 24, "scale_back", **STATEFUL_SET), "end": None}
+    again = ran(30, 31, "scale_back", **STATEFUL_SET)
+    assert windows(ran(1, 3, "scale_to_zero", **STATEFUL_SET), up, again) == [(1, END)]
 
 
 def test_nothing_is_healed_by_an_action_of_no_name() -> None:

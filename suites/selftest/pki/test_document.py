@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from fixtures.pki import Mismatch, TrustBundle, UnreadableError, mint, read_bundle_document
 from fixtures.pki import mismatch as m
+from fixtures.pki.certs import MAX_BYTES
+from fixtures.pki.facts import Facts
+from suites.selftest.pki import negative_signers
 from suites.selftest.pki.case import BUNDLE, INTERMEDIATE, LEAF, ROOT
 from suites.selftest.pki.properties import few
 
@@ -64,12 +67,35 @@ CASES = {
         TrustBundle(()),
         (m.UnreadableCertificate(position=0, reason="x5c holds something which is no string"),),
     ),
+    "what-is-wrong-hides-nothing-behind-it": Case(
+        ({"kty": "EC", "use": "x509-svid"}, {**ENTRY, "x5c": [1]}, {**ENTRY, "x5c": x5c(ROOT)}),
+        mismatches=(
+            m.NoCertificateInDocument(position=0),
+            m.UnreadableCertificate(position=1, reason="x5c holds something which is no string"),
+        ),
+    ),
     "two-certificates-in-one-value": Case(
         ({**ENTRY, "x5c": [base64.b64encode(mint.der(ROOT.cert, ROOT.cert)).decode()]},),
         TrustBundle(()),
         (m.UnreadableCertificate(position=0, reason="a value of x5c holds more than one certificate"),),
     ),
 }
+
+
+def test_a_certificate_in_a_document_that_cannot_be_read_is_named() -> None:
+    """It is an authority all the same: what its extensions hold is for path validation."""
+    profile = replace(mint.ROOT, uris=(), extra=((negative_signers.MALFORMED_SAN, False),))
+    broken = mint.authority(profile)
+    found = read_bundle_document(json.dumps({"keys": [JWT, {**ENTRY, "x5c": x5c(broken)}]}).encode())
+    (reason,) = (finding.details["reason"] for finding in found.mismatches)
+    assert found.mismatches == (m.UnreadableCertificate(position=1, reason=reason),)
+    assert reason == Facts.read(0, broken.cert).unreadable != ""
+
+
+def test_findings_of_a_document_carry_their_certificate() -> None:
+    """So that a person is told whose entry it is."""
+    found = read_bundle_document(json.dumps({"keys": [{**ENTRY, "x5c": x5c(LEAF)}]}).encode())
+    assert {finding.name for finding in (*found.mismatches, *found.warnings)} == {mint.WORKLOAD}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -80,6 +106,17 @@ def test_document_gives_its_authorities_and_its_faults(name: str) -> None:
     assert found.bundle.same_as(case.bundle)
     assert found.mismatches == case.mismatches
     assert found.warnings == case.warnings
+
+
+@pytest.mark.parametrize("break_", ["\n", " ", "-", "="], ids=["line", "blank", "hyphen", "padding"])
+def test_base64_with_something_between_is_none(break_: str) -> None:
+    """RFC 4648 3.3 lets a decoder skip nothing that is not in the alphabet."""
+    found = read_bundle_document(
+        json.dumps({"keys": [{**ENTRY, "x5c": [X5C[:64] + break_ + X5C[64:]]}]}).encode()
+    )
+    (finding,) = found.mismatches
+    assert isinstance(finding, m.UnreadableCertificate)
+    assert finding.reason.startswith("x5c is no base64: ")
 
 
 def test_url_safe_base64_is_not_that_of_x5c() -> None:
@@ -94,15 +131,30 @@ def test_url_safe_base64_is_not_that_of_x5c() -> None:
     assert [type(finding) for finding in found.mismatches] == [m.UnreadableCertificate]
 
 
-@pytest.mark.parametrize(
-    "document",
-    [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": [1]}', b"\xff", b"[" * 100_000],
-    ids=["empty", "list", "no-keys", "keys-no-list", "entry-no-object", "no-text", "too-deep"],
-)
-def test_anything_else_is_unreadable(document: bytes) -> None:
+NO_SET = "no JWK set: there is no list of objects in keys"
+UNREADABLE = {
+    "empty": (b"", "no JSON document: Expecting value: line 1 column 1 (char 0)"),
+    "list": (b"[]", NO_SET),
+    "no-keys": (b"{}", NO_SET),
+    "keys-no-list": (b'{"keys": {}}', NO_SET),
+    "entry-no-object": (b'{"keys": [1]}', NO_SET),
+    "no-text": (b"\xff", "no JSON document: "),
+    "too-deep": (b"[" * 100_000, "no JSON document: "),
+    "too-large": (b" " * (MAX_BYTES + 1), f"{MAX_BYTES + 1} bytes: more than the {MAX_BYTES} of a document"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_anything_else_is_unreadable(name: str) -> None:
     """What is no JWK set raises the one documented error."""
-    with pytest.raises(UnreadableError):
+    document, words = UNREADABLE[name]
+    with pytest.raises(UnreadableError) as raised:
         read_bundle_document(document)
+    assert str(raised.value).startswith(words)
+
+
+def test_a_document_of_the_very_limit_is_read() -> None:
+    assert read_bundle_document(b'{"keys": []}'.ljust(MAX_BYTES)).bundle.authorities == ()
 
 
 JSON = st.recursive(
