@@ -147,7 +147,11 @@ def test_names_that_cannot_be_read_are_not_those_of_a_certificate() -> None:
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(ValueError("first\nsecond"), "first"), (TypeError("first"), "first"), (TypeError(), "TypeError")],
+    [
+        (ValueError("first\nsecond\nthird"), "first"),
+        (TypeError("first"), "first"),
+        (TypeError(), "TypeError"),
+    ],
     ids=["two-lines", "one-line", "no-line"],
 )
 def test_a_reason_is_the_first_line_of_an_error(

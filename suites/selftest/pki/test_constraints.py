@@ -148,7 +148,7 @@ def test_what_cannot_be_read_is_not_held_against_a_constraint_and_hides_nothing(
 
 def test_a_name_that_cannot_be_read_is_refused_by_a_constraint(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: x509.Certificate) -> NoReturn:
-        raise ValueError("first\nsecond")
+        raise ValueError("first\nsecond\nthird")
 
     monkeypatch.setattr(constraints, "read_subject", broken)
     assert findings(DNS("a.svc"), (DNS("svc"),), None) == [
