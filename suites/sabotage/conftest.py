@@ -11,10 +11,7 @@ from suites.sabotage.saboteur import Saboteur, saboteur_of
 
 
 @pytest.fixture(scope="package")
-def saboteur(
-    own_mesh: Mesh, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Saboteur]:
+def saboteur(own_mesh: Mesh, request: pytest.FixtureRequest) -> Iterator[Saboteur]:
     """Who breaks the mesh, has it looked at, and heals it; what came of it goes into the report."""
-    folder = tmp_path_factory.mktemp("sabotage")
-    yield (made := saboteur_of(own_mesh, folder, request.config.option.stack))
+    yield (made := saboteur_of(own_mesh, request.config.option.stack))
     made.measure()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -74,7 +73,7 @@ class Saboteur:
             LookError: A look broke off.
         """
         begin = time.monotonic()
-        looked_at = {*broken.reddens, *(self.observing if broken.looks is None else broken.looks)}
+        looked_at = {*broken.reddens, *broken.looks}
         try:
             with ExitStack() as stack:
                 try:
@@ -144,12 +143,11 @@ class Saboteur:
             raise
 
 
-def saboteur_of(mesh: Mesh, folder: Path, stack: str) -> Saboteur:
+def saboteur_of(mesh: Mesh, stack: str) -> Saboteur:
     """Prepare to break a mesh that is ours.
 
     Args:
         mesh: The mesh.
-        folder: For what breaks write.
         stack: The stack file, as the option `--stack` names it.
 
     Raises:
@@ -165,5 +163,5 @@ def saboteur_of(mesh: Mesh, folder: Path, stack: str) -> Saboteur:
         *("--reuse-cluster", "--as-it-stands", f"--cluster-name={name}", f"--images={raised.mode}"),
         *(f"--kind-kubectl-bin={raised.kube.kubectl}", f"--pace={raised.pace.name}", f"--stack={stack}"),
     )
-    ground = Ground(raised.kube, raised.engine, mesh.trust_domain, mesh.image, folder)
+    ground = Ground(raised.kube, raised.engine, mesh.trust_domain, mesh.image)
     return Saboteur(mesh, ground, words, clauses_there_are(), traces(raised.kube))

@@ -17,6 +17,7 @@ from fixtures.cluster.run import CommandError
 from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import wait_for
 from fixtures.pki import fingerprint
+from fixtures.probe.envoy import ask_envoy, parse_config
 from fixtures.probe.layout import DEMO, TRUST_DOMAIN
 from fixtures.probe.pods import ManagedPod, at_once, meshed_pods
 from fixtures.probe.sds import ProxySvid, proxy_svid
@@ -87,17 +88,14 @@ class Bookinfo:
 
     def admin(self, pod: ManagedPod, query: str) -> str:
         """Ask the Envoy of a pod by its admin interface."""
-        request = ("pilot-agent", "request", "GET", query)
-        return self.kube.exec(pod.namespace, pod.name, "istio-proxy", *request)
+        return ask_envoy(self.kube, pod.namespace, pod.name, query)
 
     def config(self, pod: ManagedPod, query: str) -> list[str]:
         """Return parts of the configuration in force of a pod's Envoy, each as JSON text."""
-        dump = self.admin(pod, f"config_dump?{query}")
-        found = json.loads(dump[dump.find("{") :])  # the agent may print a warning first
         # What a listener is to be, once it has warmed up, does not count yet, nor what it was.
         return [
             json.dumps({key: value for key, value in one.items() if key not in _NOT_IN_FORCE})
-            for one in found.get("configs", [])
+            for one in parse_config(self.admin(pod, f"config_dump?{query}"))
         ]
 
     def inbound(self, name: str) -> str:

@@ -39,7 +39,7 @@ def test_where_more_than_one_clause_turns_red_the_map_says_why(broken: Break) ->
 
 
 def test_breaks_name_clauses_that_exist() -> None:
-    named = {clause for one in BREAKS for clause in (*one.reddens, *(one.looks or ()))}
+    named = {clause for one in BREAKS for clause in (*one.reddens, *one.looks)}
 
     assert named - set(clauses()) == set()
 
