@@ -1,4 +1,4 @@
-"""Stands in for `fixtures.cluster.run.run`: a table from commands to what they print."""
+"""Stands in for `fixtures.cluster.run.run` and `Kube.exec`: a table from commands to what they print."""
 
 from __future__ import annotations
 
@@ -45,3 +45,7 @@ class Commands:
         if isinstance(answer, CommandError):
             raise answer
         return answer
+
+    def exec(self, namespace: str, pod: str, container: str, *argv: str, **_: object) -> str:
+        """Answer, in the place of `Kube.exec`."""
+        return self(["exec", f"{namespace}/{pod}", container, *argv])

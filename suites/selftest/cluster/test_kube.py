@@ -98,12 +98,6 @@ def test_log_is_asked_for_from_a_moment_on(commands: Commands, kube: Kube) -> No
     assert kube.logs("ns", "pod", "app", since=datetime(2030, 1, 1, 12, tzinfo=UTC)) == "line"
 
 
-def test_words_of_an_exec_are_not_read_by_kubectl(commands: Commands, kube: Kube) -> None:
-    commands.prints(f"{KUBECTL} exec -n ns pod -c app -- cat --help", "help")
-
-    assert kube.exec("ns", "pod", "app", "cat", "--help") == "help"
-
-
 def test_cluster_that_does_not_answer_is_an_error_that_names_the_context(
     commands: Commands, kube: Kube
 ) -> None:

@@ -34,10 +34,6 @@ def test_errors_are_no_part_of_the_output() -> None:
     assert run(["sh", "-c", "echo out; echo err >&2"], timeout=10) == "out\n"
 
 
-def test_merge_returns_errors_too_in_their_order() -> None:
-    assert run(["sh", "-c", "echo a; echo b >&2; echo c"], timeout=10, merge=True) == "a\nb\nc\n"
-
-
 def test_output_that_is_no_utf8_is_returned_all_the_same() -> None:
     assert run(["printf", r"a\377b"], timeout=10) == "a\N{REPLACEMENT CHARACTER}b"
 

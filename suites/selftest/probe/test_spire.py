@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from fixtures.cluster import kube as module
 from fixtures.cluster.kube import Kube
 from fixtures.cluster.run import CommandError
 from fixtures.pki import TrustBundle, mint
@@ -19,7 +18,7 @@ from suites.selftest.cluster.commands import Commands
 
 KUBE = Kube(Path("/k"), "kind-mesh", Path("kubectl"))
 COMMAND = (
-    "kubectl --kubeconfig=/k --context=kind-mesh exec -n spire spire-server-0 -c spire-server --"
+    "exec spire/spire-server-0 spire-server"
     " /opt/spire/bin/spire-server {} -socketPath /run/spire/sockets/api.sock -output json"
 )
 Answer = Callable[[str, Any], None]
@@ -29,7 +28,7 @@ Answer = Callable[[str, Any], None]
 def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Let the server answer one of its commands."""
     table = Commands()
-    monkeypatch.setattr(module, "run", table)
+    monkeypatch.setattr(Kube, "exec", table.exec)
     return lambda words, data: table.prints(COMMAND.format(words), json.dumps(data))
 
 
@@ -114,7 +113,7 @@ def test_authorities_that_may_have_signed_are_the_active_and_the_old_one(
 def test_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Commands()
     table.fails(COMMAND.format("entry show"), "connection refused")
-    monkeypatch.setattr(module, "run", table)
+    monkeypatch.setattr(Kube, "exec", table.exec)
 
     with pytest.raises(CommandError, match="connection refused"):
         spire.entries(KUBE)

@@ -4,18 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.cluster import kube as module
 from fixtures.cluster.kube import Kube
 from fixtures.probe.versions import _say
 from suites.selftest.cluster.commands import Commands
 
-COMMAND = "kubectl --kubeconfig=/k --context=kind-mesh exec -n ns pod -c app -- app --version"
+COMMAND = "exec ns/pod app app --version"
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     table = Commands()
-    monkeypatch.setattr(module, "run", table)
+    monkeypatch.setattr(Kube, "exec", table.exec)
     return table
 
 
