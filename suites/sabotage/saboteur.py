@@ -15,11 +15,12 @@ import pytest
 from fixtures.chaos.binding import configuration_of
 from fixtures.chaos.healing import heal_cluster
 from fixtures.chaos.probes import all_ready, identities_as_expected
+from fixtures.report.mutants import Summary, changed_since, line
 from fixtures.report.outcomes import Judgement, NothingObserved
 from fixtures.report.record import evidence_name
 from fixtures.sabotage.changes import undo_all
 from fixtures.sabotage.judge import Seen, never_red
-from fixtures.sabotage.look import clauses_there_are, look
+from fixtures.sabotage.look import ROOT, clauses_there_are, look
 from fixtures.sabotage.model import Break, Ground
 from fixtures.sabotage.trace import traces
 from fixtures.session import Mesh
@@ -81,7 +82,7 @@ class Saboteur:
                 except Exception as error:
                     raise NothingObserved(f"the break was not made: {error!r}") from error
                 made = time.monotonic()
-                outcomes = self.look(broken.name, looked_at, broken.scale)
+                outcomes = self.look(broken.name, looked_at, broken.scale, broken.words)
                 looked = time.monotonic()
         finally:
             self._heal(broken.name)
@@ -91,12 +92,14 @@ class Saboteur:
         self.seen.append(seen)
         return seen
 
-    def look(self, name: str, clauses: Collection[str], scale: float = 1.0) -> dict[str, Judgement]:
+    def look(
+        self, name: str, clauses: Collection[str], scale: float = 1.0, words: Sequence[str] = ()
+    ) -> dict[str, Judgement]:
         """Have clauses proved on the mesh as it is, one run of the suite for each profile."""
         folder = self.mesh.run_directory / "sabotage" / evidence_name(name)
         profiles = dict.fromkeys(one.partition("/")[0] for one in sorted(clauses))
         groups = [[one for one in clauses if one.startswith(f"{profile}/")] for profile in profiles]
-        return look(self.words, groups, folder, scale=scale)
+        return look((*self.words, *words), groups, folder, scale=scale)
 
     def conclude(self, broken: Break, seen: Seen, faults: Sequence[str]) -> None:
         """Keep what was seen of a break; the reports of the looks only where it was not what must be."""
@@ -129,6 +132,21 @@ class Saboteur:
         self.mesh.measure("sabotage.clausesNeverRed", len(never_red(self.clauses, self.seen)))
         for one in self.seen:
             self.mesh.measure(f"sabotage.turnedRed.{one.name}", list(one.red))
+        self._measure_mutants()
+
+    def _measure_mutants(self) -> None:
+        """Note beside it what `tox -e mutants` found: what part of faults in the judges a test sees."""
+        made = Summary.model_validate_json((ROOT / "docs" / "mutation.json").read_text(encoding="utf-8"))
+        files = (ROOT / one.module for one in made.modules)
+        sources = {
+            str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in files if file.exists()
+        }
+        changed = changed_since(made, sources)
+        self.mesh.measure("mutation.score", made.score)
+        self.mesh.measure("mutation.mutants", made.mutants)
+        self.mesh.measure("mutation.survived", made.survived)
+        self.mesh.measure("mutation.modulesChangedSince", len(changed))
+        _log.info("%s", line(made, changed))
 
     def _heal(self, name: str) -> None:
         """Wait until the mesh is whole; what a break that failed left is undone first."""
@@ -162,6 +180,7 @@ def saboteur_of(mesh: Mesh, stack: str) -> Saboteur:
     words = (
         *("--reuse-cluster", "--as-it-stands", f"--cluster-name={name}", f"--images={raised.mode}"),
         *(f"--kind-kubectl-bin={raised.kube.kubectl}", f"--pace={raised.pace.name}", f"--stack={stack}"),
+        f"--overlay={raised.overlay}",
     )
     ground = Ground(raised.kube, raised.engine, mesh.trust_domain, mesh.image)
     return Saboteur(mesh, ground, words, clauses_there_are(), traces(raised.kube))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import yaml
 
 from fixtures.cluster.kube import Kind
 from fixtures.cluster.timeouts import timeouts
@@ -26,11 +28,12 @@ from fixtures.probe.layout import DEMO, ISTIO
 from fixtures.probe.secrets import mesh_root
 from fixtures.probe.wire import AccessLine
 from fixtures.report.outcomes import NothingObserved
-from suites.wire.bookinfo import ECHO_PORT, PORT, Bookinfo
+from suites.wire.bookinfo import ECHO_PORT, PORT, Bookinfo, applied
 
 OUTSIDER = "meshproof-outsider"
 # The workload whose proxy is tried, and the one that calls it: as that one the client poses.
 TRIED, CALLER = "ratings", "reviews"
+_ONE_CALLER = "meshproof-one-caller"
 _POLICY = Kind("security.istio.io/v1", "AuthorizationPolicy")
 
 
@@ -40,10 +43,12 @@ class Knocker:
 
     Attributes:
         signer: An intermediate of the mesh's root, with its key.
+        namespace: Where the pod `OUTSIDER` is.
     """
 
     bookinfo: Bookinfo
     signer: mint.Issued
+    namespace: str = DEMO
 
     def ask(self, presented: Mapping[str, mint.Issued]) -> dict[str, Request]:
         """Send a request with each certificate to the HTTP port alone."""
@@ -77,7 +82,7 @@ class Knocker:
     def _opened(self) -> AbstractContextManager[Door]:
         kube = self.bookinfo.kube
         ports = {"http": PORT, "echo": ECHO_PORT}
-        return opened(kube, namespace=DEMO, outsider=OUTSIDER, **ports, roots=mesh_root(kube))
+        return opened(kube, namespace=self.namespace, outsider=OUTSIDER, **ports, roots=mesh_root(kube))
 
 
 @dataclass(frozen=True)
@@ -116,3 +121,37 @@ def forbid_policies(bookinfo: Bookinfo) -> None:
         one["metadata"]["name"] for space in (DEMO, ISTIO) for one in bookinfo.kube.list(_POLICY, space)
     ]:
         raise NothingObserved(f"an AuthorizationPolicy is in force: {', '.join(found)}")
+
+
+@contextmanager
+def only_caller(bookinfo: Bookinfo, spiffe_id: str) -> Iterator[None]:
+    """Let nobody but one identity call the workload, and wait until its proxy does, and no longer does."""
+    policy = yaml.safe_dump(
+        {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "AuthorizationPolicy",
+            "metadata": {"name": _ONE_CALLER, "namespace": DEMO},
+            "spec": {
+                "selector": {"matchLabels": {"app": TRIED}},
+                "action": "ALLOW",
+                "rules": [{"from": [{"source": {"principals": [spiffe_id.removeprefix("spiffe://")]}}]}],
+            },
+        }
+    )
+    try:
+        with applied(bookinfo.kube, policy):
+            _await_policy(bookinfo, present=True)
+            yield
+    finally:
+        # Whoever comes next must not be refused by it.
+        _await_policy(bookinfo, present=False)
+
+
+def _await_policy(bookinfo: Bookinfo, *, present: bool) -> None:
+    wait_for(
+        lambda: f"policy[{_ONE_CALLER}]" in bookinfo.inbound(TRIED),
+        lambda found: found == present,
+        condition=f"the proxy of {TRIED} {'has' if present else 'has no longer'} the policy {_ONE_CALLER}",
+        timeout=timeouts().manifest_applied,
+        delay=0.5,
+    )

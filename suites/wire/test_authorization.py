@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-import yaml
 
-from fixtures.cluster.timeouts import timeouts
-from fixtures.cluster.wait import wait_for
 from fixtures.probe.forged import proper_leaf
 from fixtures.probe.layout import DEMO
 from fixtures.probe.wire import access_faults, no_access_faults
@@ -19,15 +14,12 @@ from suites.wire.bookinfo import (
     CLIENT,
     PORT,
     Bookinfo,
-    applied,
     await_fresh,
     held_meanwhile,
     unique_path,
 )
 from suites.wire.calls import await_hops, await_lines, judge
-from suites.wire.knocking import CALLER, TRIED, Knocker
-
-_POLICY = "meshproof-one-caller"
+from suites.wire.knocking import CALLER, TRIED, Knocker, only_caller
 
 
 @conformance(id="wire/right-root-wrong-service-account-denied", requires={"spire"})
@@ -57,7 +49,7 @@ def test_another_service_account_is_denied(bookinfo: Bookinfo, knocker: Knocker)
     }
     leaves = {name: proper_leaf(knocker.signer, uri, now=start) for name, uri in posing.items()}
     url = f"http://{TRIED}:{PORT}"
-    with _only(bookinfo, right_id):
+    with only_caller(bookinfo, right_id):
         await_fresh(bookinfo, [(CALLER, TRIED), (CLIENT, TRIED)])
         with held_meanwhile(bookinfo, [CALLER]) as held:
             bookinfo.get(f"{url}{path}", sender=bookinfo.pods[CALLER].name)
@@ -76,37 +68,3 @@ def test_another_service_account_is_denied(bookinfo: Bookinfo, knocker: Knocker)
         refused = no_access_faults(one.reply, log, one.path, caller_id=posing[name])
         faults += [f"{posing[name]}: {fault}" for fault in refused]
     assert not faults, "; ".join(faults)
-
-
-@contextmanager
-def _only(bookinfo: Bookinfo, spiffe_id: str) -> Iterator[None]:
-    """Let nobody but one identity call the workload, and wait until its proxy does, and no longer does."""
-    policy = yaml.safe_dump(
-        {
-            "apiVersion": "security.istio.io/v1",
-            "kind": "AuthorizationPolicy",
-            "metadata": {"name": _POLICY, "namespace": DEMO},
-            "spec": {
-                "selector": {"matchLabels": {"app": TRIED}},
-                "action": "ALLOW",
-                "rules": [{"from": [{"source": {"principals": [spiffe_id.removeprefix("spiffe://")]}}]}],
-            },
-        }
-    )
-    try:
-        with applied(bookinfo.kube, policy):
-            _await(bookinfo, present=True)
-            yield
-    finally:
-        # Whoever comes next must not be refused by it.
-        _await(bookinfo, present=False)
-
-
-def _await(bookinfo: Bookinfo, *, present: bool) -> None:
-    wait_for(
-        lambda: f"policy[{_POLICY}]" in bookinfo.inbound(TRIED),
-        lambda found: found == present,
-        condition=f"the proxy of {TRIED} {'has' if present else 'has no longer'} the policy {_POLICY}",
-        timeout=timeouts().manifest_applied,
-        delay=0.5,
-    )
