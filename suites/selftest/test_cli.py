@@ -15,7 +15,7 @@ from fixtures.cluster.run import CommandError, run
 from suites.selftest.cluster.commands import Commands
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("doctor", "build", "up", "down", "clean")
+COMMANDS = ("doctor", "build", "up", "audit", "down", "clean")
 
 
 @pytest.fixture

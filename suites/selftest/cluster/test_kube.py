@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -90,12 +89,6 @@ def test_apply_is_server_side_and_under_our_own_name(commands: Commands, kube: K
     kube.apply("kind: Pod")
 
     assert commands.stdin == ["kind: Pod"]
-
-
-def test_log_is_asked_for_from_a_moment_on(commands: Commands, kube: Kube) -> None:
-    commands.prints(f"{KUBECTL} logs -n ns pod -c app --since-time=2030-01-01T12:00:00+00:00", "line")
-
-    assert kube.logs("ns", "pod", "app", since=datetime(2030, 1, 1, 12, tzinfo=UTC)) == "line"
 
 
 def test_cluster_that_does_not_answer_is_an_error_that_names_the_context(
