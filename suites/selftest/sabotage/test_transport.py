@@ -11,7 +11,7 @@ LISTENER = {"name": "virtualInbound", "address": 15006}
 
 def dump(version: str, listener: object) -> str:
     state = {"version_info": version, "listener": listener, "last_updated": version}
-    return "a warning\n" + json.dumps({"configs": [{"active_state": state}]})
+    return "" + json.dumps({"configs": [{"active_state": state}]})
 
 
 def test_a_configuration_that_was_told_again_is_the_same() -> None:
