@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fixtures.probe.audit import audit
-from fixtures.probe.minters import CERTIFICATES, REQUESTS, Audit, lines, unguarded
+from fixtures.probe.minters import Audit, unguarded
+from fixtures.probe.minters_text import lines
 from fixtures.probe.stranger import USER, Stranger
+from fixtures.probe.ways import CERTIFICATES, REQUESTS
 from fixtures.session import Mesh
 
 
