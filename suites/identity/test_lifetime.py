@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -61,9 +61,19 @@ def test_svid_lives_and_is_renewed_as_configured(mesh: Mesh, held: list[Held], t
                 second.setdefault(one.pod.uid, one.svid)
         return [str(one.pod) for one in held if one.pod.uid not in second]
 
+    def ended(pods: list[str]) -> str | None:
+        now = datetime.now(UTC)
+        over = [
+            f"{one.pod}: its SVID ended at {one.svid.chain[0].not_valid_after_utc:%H:%M:%S}, and is its last"
+            for one in held
+            if one.svid and str(one.pod) in pods and one.svid.chain[0].not_valid_after_utc < now
+        ]
+        return "; ".join(over) or None
+
     wait_for(
         waiting,
         lambda pods: not pods,
+        error=ended,
         condition="every proxy renews its SVID before it ends",
         timeout=(ttl + BACKDATE).total_seconds(),
         delay=ttl.total_seconds() / _LOOKS_PER_LIFETIME,
