@@ -6,8 +6,8 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,13 +20,15 @@ from fixtures.report.outcomes import Judgement, NothingObserved
 from fixtures.report.record import evidence_name
 from fixtures.sabotage.changes import undo_all
 from fixtures.sabotage.judge import Seen, never_red
-from fixtures.sabotage.look import ROOT, clauses_there_are, look
+from fixtures.sabotage.look import ROOT, clauses_there_are, prepared
 from fixtures.sabotage.model import Break, Ground
 from fixtures.sabotage.trace import traces
 from fixtures.session import Mesh
 
 _log = logging.getLogger(__name__)
 
+# Between two looks at pods that have to be Ready: what heals is there in a second or two.
+_PAUSE = 0.3
 # Those that only read; the rest makes pods of its own or waits for a renewal, and is looked at where
 # a break is aimed at it.
 OBSERVING = ("identity", "trust", "wire")
@@ -76,13 +78,16 @@ class Saboteur:
         begin = time.monotonic()
         looked_at = {*broken.reddens, *broken.looks}
         try:
-            with ExitStack() as stack:
+            with (
+                self.prepared(broken.name, looked_at, broken.scale, broken.words) as look,
+                ExitStack() as stack,
+            ):
                 try:
                     stack.enter_context(broken.make(self.ground))
                 except Exception as error:
                     raise NothingObserved(f"the break was not made: {error!r}") from error
                 made = time.monotonic()
-                outcomes = self.look(broken.name, looked_at, broken.scale, broken.words)
+                outcomes = look()
                 looked = time.monotonic()
         finally:
             self._heal(broken.name)
@@ -92,14 +97,19 @@ class Saboteur:
         self.seen.append(seen)
         return seen
 
-    def look(
-        self, name: str, clauses: Collection[str], scale: float = 1.0, words: Sequence[str] = ()
-    ) -> dict[str, Judgement]:
+    def look(self, name: str, clauses: Collection[str]) -> dict[str, Judgement]:
         """Have clauses proved on the mesh as it is, one run of the suite for each profile."""
+        with self.prepared(name, clauses) as look:
+            return look()
+
+    def prepared(
+        self, name: str, clauses: Collection[str], scale: float = 1.0, words: Sequence[str] = ()
+    ) -> AbstractContextManager[Callable[[], dict[str, Judgement]]]:
+        """Make the runs ready that `look` consists of."""
         folder = self.mesh.run_directory / "sabotage" / evidence_name(name)
         profiles = dict.fromkeys(one.partition("/")[0] for one in sorted(clauses))
         groups = [[one for one in clauses if one.startswith(f"{profile}/")] for profile in profiles]
-        return look((*self.words, *words), groups, folder, scale=scale)
+        return prepared((*self.words, *words), groups, folder, scale=scale)
 
     def conclude(self, broken: Break, seen: Seen, faults: Sequence[str]) -> None:
         """Keep what was seen of a break; the reports of the looks only where it was not what must be."""
@@ -154,7 +164,7 @@ class Saboteur:
         try:
             if left := undo_all(kube) + heal_cluster(kube):
                 _log.info("%s: undone: %s", name, ", ".join(left))
-            all_ready(configuration=settings)
+            all_ready(configuration=settings, delay=_PAUSE)
             identities_as_expected(self.ground.trust_domain, configuration=settings)
         except Exception as error:
             self.mesh.record.healing_failed.append(f"{name}: {error}")
