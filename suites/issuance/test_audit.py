@@ -7,7 +7,11 @@ from fixtures.probe.minters import Audit, unguarded
 from fixtures.probe.minters_text import lines
 from fixtures.probe.stranger import USER, Stranger
 from fixtures.probe.ways import CERTIFICATES, REQUESTS
+from fixtures.report.catalogue import after
 from fixtures.session import Mesh
+
+# With the stranger of the other tests of this folder.
+pytestmark = after("issuance")
 
 
 def test_who_can_mint_is_in_the_report(mesh: Mesh) -> None:

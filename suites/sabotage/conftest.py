@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -13,5 +14,6 @@ from suites.sabotage.saboteur import Saboteur, saboteur_of
 @pytest.fixture(scope="package")
 def saboteur(own_mesh: Mesh, request: pytest.FixtureRequest) -> Iterator[Saboteur]:
     """Who breaks the mesh, has it looked at, and heals it; what came of it goes into the report."""
-    yield (made := saboteur_of(own_mesh, request.config.option.stack))
+    with ExitStack() as kept:
+        yield (made := saboteur_of(own_mesh, request.config.option.stack, kept))
     made.measure()

@@ -15,10 +15,12 @@ import pytest
 from fixtures.chaos.binding import configuration_of
 from fixtures.chaos.healing import heal_cluster
 from fixtures.chaos.probes import all_ready, identities_as_expected
+from fixtures.chaos.traffic import ISTIOD_ISSUED, needs
+from fixtures.cluster.kube import NAMESPACE
 from fixtures.report.mutants import Summary, changed_since, line
 from fixtures.report.outcomes import Judgement, NothingObserved
 from fixtures.report.record import evidence_name
-from fixtures.sabotage.changes import undo_all
+from fixtures.sabotage.changes import added, undo_all
 from fixtures.sabotage.judge import Seen, never_red
 from fixtures.sabotage.look import ROOT, clauses_there_are, prepared
 from fixtures.sabotage.model import Break, Ground
@@ -50,6 +52,7 @@ class Saboteur:
         words: Options by which another run of the suite finds it as it stands.
         clauses: Every clause there is, by id.
         before: What stood in the cluster before the first break.
+        kept: Whatever is kept from one break to the next; closed where the next does not need it.
         seen: What came of each break so far.
         detected: The breaks that turned red exactly what they must.
     """
@@ -59,6 +62,7 @@ class Saboteur:
     words: Sequence[str]
     clauses: Sequence[str]
     before: Mapping[str, str]
+    kept: ExitStack
     seen: list[Seen] = field(default_factory=list)
     detected: list[str] = field(default_factory=list)
 
@@ -77,6 +81,7 @@ class Saboteur:
         """
         begin = time.monotonic()
         looked_at = {*broken.reddens, *broken.looks}
+        self._keep_loads(any(one.startswith("rotation/") for one in looked_at))
         try:
             with (
                 self.prepared(broken.name, looked_at, broken.scale, broken.words) as look,
@@ -96,6 +101,15 @@ class Saboteur:
         _log.info("%s: break %.1f s, look %.1f s, heal %.1f s", broken.name, *steps)
         self.seen.append(seen)
         return seen
+
+    def _keep_loads(self, needed: bool) -> None:
+        """Keep what the loads of rotations need from one look to the next: to come and go takes it longer."""
+        kept = self.ground.kube.find(NAMESPACE, ISTIOD_ISSUED)
+        if needed and not kept:
+            objects = needs(self.ground.image("fortio"))
+            self.kept.enter_context(added(self.ground.kube, *objects, keep=True))
+        elif kept and not needed:
+            self.kept.close()
 
     def look(self, name: str, clauses: Collection[str]) -> dict[str, Judgement]:
         """Have clauses proved on the mesh as it is, one run of the suite for each profile."""
@@ -162,7 +176,7 @@ class Saboteur:
         """Wait until the mesh is whole; what a break that failed left is undone first."""
         kube, settings = self.ground.kube, configuration_of(self.ground.kube, self.ground.engine)
         try:
-            if left := undo_all(kube) + heal_cluster(kube):
+            if left := undo_all(kube, between_breaks=True) + heal_cluster(kube):
                 _log.info("%s: undone: %s", name, ", ".join(left))
             all_ready(configuration=settings, delay=_PAUSE)
             identities_as_expected(self.ground.trust_domain, configuration=settings)
@@ -171,12 +185,13 @@ class Saboteur:
             raise
 
 
-def saboteur_of(mesh: Mesh, stack: str) -> Saboteur:
+def saboteur_of(mesh: Mesh, stack: str, kept: ExitStack) -> Saboteur:
     """Prepare to break a mesh that is ours.
 
     Args:
         mesh: The mesh.
         stack: The stack file, as the option `--stack` names it.
+        kept: For what is kept from one break to the next; the caller closes it in the end.
 
     Raises:
         NothingObserved: Its nodes cannot be reached.
@@ -193,4 +208,4 @@ def saboteur_of(mesh: Mesh, stack: str) -> Saboteur:
         f"--overlay={raised.overlay}",
     )
     ground = Ground(raised.kube, raised.engine, mesh.trust_domain, mesh.image)
-    return Saboteur(mesh, ground, words, clauses_there_are(), traces(raised.kube))
+    return Saboteur(mesh, ground, words, clauses_there_are(), traces(raised.kube), kept)

@@ -35,6 +35,7 @@ def test_break(saboteur: Saboteur, broken: Break) -> None:
 
 def test_sabotage_leaves_no_trace(saboteur: Saboteur) -> None:
     """After all breaks every object is as it was, and everything that observes is green."""
+    saboteur.kept.close()
     assert differences(saboteur.before, traces(saboteur.ground.kube)) == []
 
     every = [one for one in saboteur.clauses if one.partition("/")[0] in OBSERVING]
