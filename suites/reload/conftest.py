@@ -18,8 +18,6 @@ __all__ = ["traffic"]  # a fixture of all tests of this folder
 def tried(own_mesh: Mesh) -> Iterator[Tried]:
     """What istiods beside the mesh did, all at once."""
     if own_mesh.raised.overlay != "none":
-        pytest.skip(
-            f"{NOT_SUPPORTED} the overlay lets no istiod beside have an intermediate"
-        )
+        pytest.skip(f"{NOT_SUPPORTED} the overlay lets no istiod beside have an intermediate")
     with tried_beside(own_mesh) as done:
         yield done
