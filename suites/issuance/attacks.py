@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from fixtures.probe.forgery import bearer, call_as_bearer
 from fixtures.probe.stranger import Stranger
+from fixtures.probe.wire import Reply
 from fixtures.session import Mesh
-from suites.wire.bookinfo import Bookinfo
-from suites.wire.knocking import Knocker
+from suites.wire.bookinfo import PORT, Bookinfo, unique_path
+from suites.wire.knocking import TRIED, Knocker
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Ground:
     bookinfo: Bookinfo
     knocker: Knocker
     victim: str
+
+
+def call_with(ground: Ground, secret: str) -> Reply:
+    """Call `TRIED` with the certificate and the key in a Secret of the stranger's, from a pod of his."""
+    his = ground.stranger
+    url = f"https://{ground.bookinfo.address(TRIED)}:{PORT}{unique_path()}"
+    with bearer(his.kube, ground.mesh.image("fortio"), namespace=his.namespace, secret=secret) as pod:
+        return call_as_bearer(his.own, his.namespace, pod, url)
 
 
 def judge(ground: Ground, clause: str, found: Sequence[Open], *, gaps: Collection[str] = ()) -> bool:

@@ -11,19 +11,16 @@ from fixtures.cluster.run import CommandError
 from fixtures.pki import mint, signed_by, uri_sans
 from fixtures.probe.forged import proper_leaf, signing_request
 from fixtures.probe.forgery import (
-    MESH_ISSUER,
     await_signed,
-    bearer,
-    call_as_bearer,
     certificate,
     forget,
-    issued,
 )
-from fixtures.probe.secrets import mesh_root
+from fixtures.probe.layout import MESH_ISSUER
+from fixtures.probe.secrets import mesh_root, secret_chain
 from fixtures.probe.signing import have_signed
+from fixtures.probe.stranger import FORBIDDEN
 from fixtures.report.catalogue import conformance
-from suites.issuance.attacks import Ground, Open, judge
-from suites.wire.bookinfo import PORT, unique_path
+from suites.issuance.attacks import Ground, Open, call_with, judge
 from suites.wire.knocking import TRIED
 
 _LIFETIME = timedelta(minutes=10)
@@ -123,11 +120,8 @@ def _use_leaf(ground: Ground, name: str) -> str:
     his = ground.stranger
     if denied := await_signed(his.own, his.namespace, name):
         return f"the API server took it, and said nothing; cert-manager was denied later: {denied}"
-    (leaf, *_) = issued(his.own, his.namespace, name)
-    url = f"https://{ground.bookinfo.address(TRIED)}:{PORT}{unique_path()}"
-    image = ground.mesh.image("fortio")
-    with bearer(his.kube, image, namespace=his.namespace, secret=name) as pod:
-        reply = call_as_bearer(his.own, his.namespace, pod, url)
+    (leaf, *_) = secret_chain(his.own, his.namespace, name)
+    reply = call_with(ground, name)
     return f"cert-manager signed {' '.join(uri_sans(leaf))}, and {TRIED} answered {reply.code or reply.error}"
 
 
@@ -135,7 +129,7 @@ def _describe_authority(ground: Ground, name: str) -> str:
     his = ground.stranger
     if denied := await_signed(his.own, his.namespace, name):
         return f"the API server took it, and said nothing; cert-manager was denied later: {denied}"
-    (cert, *_) = issued(his.own, his.namespace, name)
+    (cert, *_) = secret_chain(his.own, his.namespace, name)
     by_root = any(signed_by(cert, root) for root in mesh_root(his.own).authorities)
     return f"cert-manager issued an authority, {'by' if by_root else 'not by'} the mesh's root"
 
@@ -150,7 +144,7 @@ def _requested(
             his.kube, request, MESH_ISSUER, namespace=his.namespace, usages=usages, lifetime=_LIFETIME
         )
     except CommandError as error:
-        if "is forbidden" in error.stderr:
+        if FORBIDDEN in error.stderr:
             return None
         raise
     (root, *_) = mesh_root(his.own).authorities

@@ -10,9 +10,11 @@ import yaml
 from fixtures.cluster.kube import (
     CERTIFICATE,
     CLUSTER_ISSUER,
+    CLUSTER_SPIFFE_ID,
     CONFIG_MAP,
     POD,
     SECRET,
+    SERVICE_ACCOUNT,
     Kind,
     Object,
 )
@@ -20,20 +22,17 @@ from fixtures.cluster.run import CommandError
 from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import wait_for
 from fixtures.pki import SpiffeId
-from fixtures.probe.forgery import MESH_ISSUER, await_signed, bearer, call_as_bearer, certificate, forget
+from fixtures.probe.forgery import await_signed, certificate, forget
 from fixtures.probe.istiod import istiod_pod
-from fixtures.probe.layout import CACERTS, CERT_MANAGER, ISTIO, ROOT_SECRET, SPIRE
+from fixtures.probe.layout import CACERTS, CERT_MANAGER, ISTIO, MESH_ISSUER, ROOT_SECRET, SPIRE
 from fixtures.probe.secrets import authorities_with_keys
 from fixtures.probe.workload_api import ask, asking_pod, await_identity, served_ids
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
-from suites.issuance.attacks import Ground, Open, judge
-from suites.wire.bookinfo import PORT, unique_path
+from suites.issuance.attacks import Ground, Open, call_with, judge
 from suites.wire.knocking import CALLER, TRIED
 
 _SIGNERS = (CERT_MANAGER, ISTIO, SPIRE)
-_CLUSTER_SPIFFE_ID = Kind("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID")
-_SERVICE_ACCOUNT = Kind("v1", "ServiceAccount")
 _TOUCHED = "meshproof.io/touched-by-a-stranger"
 _ATTEMPT = "meshproof-attempt"
 _NODE = "/node"
@@ -70,7 +69,7 @@ def test_nobody_else_decides_what_signs(ground: Ground) -> None:
     configuration; to make another issuer, and Certificates in the namespaces of the signers; and an issuer in
     his own namespace that has the name of the mesh's, whose certificate is then presented.
 
-    Break: a ClusterRole for issuers that is aggregated to `admin`.
+    Break: a ClusterRole for issuers that everybody is bound to.
     """
     his, found = ground.stranger, list(_touched(ground))
     issuer: Object = {"spec": {"selfSigned": {}}}
@@ -105,7 +104,7 @@ def test_nobody_else_reads_a_key_that_signs(ground: Ground) -> None:
     a shell in each of their pods; and a pod of his own with the node's files, on the nodes of istiod and of
     SPIRE's server. Of a key that is found its place is told, and nothing else leaves the pod.
 
-    Break: the policy for pods is not there; a ClusterRole for tokens that is aggregated to `admin`.
+    Break: the policy for pods is not there; a ClusterRole for tokens that everybody is bound to.
     """
     his = ground.stranger
     found: list[Open] = []
@@ -116,7 +115,7 @@ def test_nobody_else_reads_a_key_that_signs(ground: Ground) -> None:
         if not his.refusal("get", "secret", name, "-n", namespace, "-o", "name"):
             found.append(Open("secret", f"{namespace}/{name} was read"))
     for namespace in _SIGNERS:
-        for account in his.own.list(_SERVICE_ACCOUNT, namespace):
+        for account in his.own.list(SERVICE_ACCOUNT, namespace):
             name = account["metadata"]["name"]
             if not his.refusal("create", "token", name, "-n", namespace):
                 found.append(Open("token", f"one for {namespace}/{name} was given"))
@@ -140,18 +139,18 @@ def test_nobody_else_registers_a_workload(ground: Ground) -> None:
     of the workload that he is after, with its labels and a service account of its name: SPIRE gives it an
     identity of his own namespace, and refuses it the other one when it asks by name.
 
-    Break: a ClusterRole for registrations that is aggregated to `admin`; an ID that comes out of a label.
+    Break: a ClusterRole for registrations that everybody is bound to; an ID that comes out of a label.
     """
     his, found = ground.stranger, []
     entry: Object = {"spiffeID": ground.victim, "parentID": ground.victim, "selectors": ["k8s:ns:none"]}
     template = {"spiffeIDTemplate": ground.victim, "podSelector": {"matchLabels": {"none": "none"}}}
     for kind, spec in (("ClusterSPIFFEID", template), ("ClusterStaticEntry", entry)):
-        manifest = {"apiVersion": _CLUSTER_SPIFFE_ID.api_version, "kind": kind, **_named(_ATTEMPT)}
+        manifest = {"apiVersion": CLUSTER_SPIFFE_ID.api_version, "kind": kind, **_named(_ATTEMPT)}
         if not his.create({**manifest, "spec": spec}):
             his.own.remove(yaml.safe_dump(manifest))
             found.append(Open(f"create {kind}", "the API server made it"))
-    for one in his.own.list(_CLUSTER_SPIFFE_ID):
-        found += _touch(ground, _CLUSTER_SPIFFE_ID, one["metadata"]["name"], None)
+    for one in his.own.list(CLUSTER_SPIFFE_ID):
+        found += _touch(ground, CLUSTER_SPIFFE_ID, one["metadata"]["name"], None)
     judge(ground, "registration", [*found, *_borrowed_name(ground)])
 
 
@@ -207,9 +206,7 @@ def _own_issuer(ground: Ground) -> list[Open]:
                 raise NothingObserved(f"he may not have issuers of his own: {refusal}")
         if denied := await_signed(his.own, own, leaf):
             raise NothingObserved(f"his own issuer does not sign: {denied}")
-        url = f"https://{ground.bookinfo.address(TRIED)}:{PORT}{unique_path()}"
-        with bearer(his.kube, ground.mesh.image("fortio"), namespace=own, secret=leaf) as pod:
-            reply = call_as_bearer(his.own, own, pod, url)
+        reply = call_with(ground, leaf)
     finally:
         forget(his.kube, own, root, leaf)
         for name in ("own-selfsigned", ROOT_SECRET):
