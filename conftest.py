@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -10,7 +9,6 @@ import pytest
 
 from fixtures.options import add_options, check_configured
 from fixtures.report.catalogue import turn
-from fixtures.sabotage.look import GO
 from fixtures.selection import left_out
 
 pytest_plugins = ["pytester", "fixtures.report.plugin", "fixtures.session"]
@@ -32,12 +30,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others := left_out(config, items, datetime.now(UTC).date()):
         items[:] = [item for item in items if item not in others]
         config.hook.pytest_deselected(items=others)
-
-
-def pytest_runtestloop() -> None:
-    """Wait for the sign to begin, where one was agreed upon (`fixtures.sabotage.look`)."""
-    if sign := os.environ.get(GO):
-        os.read(int(sign), 1)
 
 
 def pytest_report_header() -> str:

@@ -17,7 +17,7 @@ def held(mesh: Mesh) -> list[Held]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trust_domain(mesh: Mesh) -> str:
     """The trust domain, as SPIRE's server calls it."""
     return bundle_trust_domain(mesh.kube)

@@ -26,6 +26,7 @@ from fixtures.probe.identity import (
     uri_faults,
 )
 from fixtures.probe.layout import CACERTS, ISTIO
+from fixtures.probe.pods import at_once
 from fixtures.probe.secrets import secret_chain
 from fixtures.report.catalogue import conformance
 from fixtures.report.outcomes import NothingObserved
@@ -76,14 +77,15 @@ def test_leaf_is_a_leaf(held: list[Held]) -> None:
 
 
 @pytest.fixture
-def named(mesh: Mesh, held: list[Held]) -> dict[str, Collection[str]]:
+def named(mesh: Mesh, held: list[Held], trust_domain: str) -> dict[str, Collection[str]]:
     """What each part of the mesh calls the trust domain, asked of the running part."""
     found: dict[str, Collection[str]] = {
-        _SERVER: {spire.bundle_trust_domain(mesh.kube)},
+        _SERVER: {trust_domain},
         "istiod's mesh configuration": {istiod_trust_domain(mesh.kube)},
     }
-    for one in held:
-        found[f"{one.pod}: what it demands of peers"] = demanded_domains(config_dump(mesh.kube, one.pod))
+    dumps = at_once(lambda pod: config_dump(mesh.kube, pod), [one.pod for one in held])
+    for one, dump in zip(held, dumps, strict=True):
+        found[f"{one.pod}: what it demands of peers"] = demanded_domains(dump)
         if one.svid is not None:
             found[f"{one.pod}: its trust bundle"] = one.svid.bundle_domains
             found[f"{one.pod}: its leaf"] = leaf_domains(one.svid.leaf)

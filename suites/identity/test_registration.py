@@ -52,7 +52,7 @@ class Registrations:
     agents: Mapping[str, list[str]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def registrations(mesh: Mesh) -> Registrations:
     """SPIRE's entries and agents beside the API server's nodes and pods."""
     entries = spire.entries(mesh.kube)

@@ -6,9 +6,10 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import pytest
 
@@ -22,9 +23,10 @@ from fixtures.report.outcomes import Judgement, NothingObserved
 from fixtures.report.record import evidence_name
 from fixtures.sabotage.changes import added, undo_all
 from fixtures.sabotage.judge import Seen, never_red
-from fixtures.sabotage.look import ROOT, clauses_there_are, prepared
+from fixtures.sabotage.look import ROOT, clauses_there_are, look
 from fixtures.sabotage.model import Break, Ground
 from fixtures.sabotage.trace import traces
+from fixtures.sabotage.transport import PRESENTED
 from fixtures.session import Mesh
 
 _log = logging.getLogger(__name__)
@@ -42,6 +44,14 @@ SLOW = frozenset(
         "identity/impostor-refused",
     }
 )
+
+
+# By a client outside the mesh, which is one pod: two runs at the same time cannot both have it.
+KNOCKING = frozenset({*PRESENTED, "wire/plaintext-refused"})
+_ALSO_OUTSIDE = frozenset(
+    {"wire/right-root-wrong-service-account-denied", "wire/ingress-serves-spire-identity"}
+)
+_WAITING = "identity/ttl-bounds"
 
 
 @dataclass(frozen=True)
@@ -81,21 +91,15 @@ class Saboteur:
         """
         begin = time.monotonic()
         looked_at = {*broken.reddens, *broken.looks}
-        self._keep_loads(any(one.startswith("rotation/") for one in looked_at))
-        try:
-            with (
-                self.prepared(broken.name, looked_at, broken.scale, broken.words) as look,
-                ExitStack() as stack,
-            ):
-                try:
-                    stack.enter_context(broken.make(self.ground))
-                except Exception as error:
-                    raise NothingObserved(f"the break was not made: {error!r}") from error
-                made = time.monotonic()
-                outcomes = look()
-                looked = time.monotonic()
-        finally:
-            self._heal(broken.name)
+        self._keep_loads(any(one.startswith(("rotation/", "reload/")) for one in looked_at))
+        with self._healing(broken.name), ExitStack() as stack:
+            try:
+                stack.enter_context(broken.make(self.ground))
+            except Exception as error:
+                raise NothingObserved(f"the break was not made: {error!r}") from error
+            made = time.monotonic()
+            outcomes = self.look(broken.name, looked_at, broken.patience, broken.words)
+            looked = time.monotonic()
         seen = Seen(broken.name, outcomes, round(time.monotonic() - begin, 1))
         steps = (made - begin, looked - made, time.monotonic() - looked)
         _log.info("%s: break %.1f s, look %.1f s, heal %.1f s", broken.name, *steps)
@@ -103,7 +107,7 @@ class Saboteur:
         return seen
 
     def _keep_loads(self, needed: bool) -> None:
-        """Keep what the loads of rotations need from one look to the next: to come and go takes it longer."""
+        """Keep what the loads of rotations and reloads need: to come and go takes it longer than a look."""
         kept = self.ground.kube.find(NAMESPACE, ISTIOD_ISSUED)
         if needed and not kept:
             objects = needs(self.ground.image("fortio"))
@@ -111,19 +115,16 @@ class Saboteur:
         elif kept and not needed:
             self.kept.close()
 
-    def look(self, name: str, clauses: Collection[str]) -> dict[str, Judgement]:
-        """Have clauses proved on the mesh as it is, one run of the suite for each profile."""
-        with self.prepared(name, clauses) as look:
-            return look()
-
-    def prepared(
-        self, name: str, clauses: Collection[str], scale: float = 1.0, words: Sequence[str] = ()
-    ) -> AbstractContextManager[Callable[[], dict[str, Judgement]]]:
-        """Make the runs ready that `look` consists of."""
+    def look(
+        self,
+        name: str,
+        clauses: Collection[str],
+        patience: Mapping[str, float] | None = None,
+        words: Sequence[str] = (),
+    ) -> dict[str, Judgement]:
+        """Have clauses proved on the mesh as it is."""
         folder = self.mesh.run_directory / "sabotage" / evidence_name(name)
-        profiles = dict.fromkeys(one.partition("/")[0] for one in sorted(clauses))
-        groups = [[one for one in clauses if one.startswith(f"{profile}/")] for profile in profiles]
-        return prepared((*self.words, *words), groups, folder, scale=scale)
+        return look((*self.words, *words), together(clauses), folder, scales=patience)
 
     def conclude(self, broken: Break, seen: Seen, faults: Sequence[str]) -> None:
         """Keep what was seen of a break; the reports of the looks only where it was not what must be."""
@@ -172,17 +173,39 @@ class Saboteur:
         self.mesh.measure("mutation.modulesChangedSince", len(changed))
         _log.info("%s", line(made, changed))
 
-    def _heal(self, name: str) -> None:
-        """Wait until the mesh is whole; what a break that failed left is undone first."""
+    @contextmanager
+    def _healing(self, name: str) -> Iterator[None]:
+        """Wait until the mesh is whole after a break; what one that failed has left is undone first."""
         kube, settings = self.ground.kube, configuration_of(self.ground.kube, self.ground.engine)
+        failed = True
         try:
-            if left := undo_all(kube, between_breaks=True) + heal_cluster(kube):
-                _log.info("%s: undone: %s", name, ", ".join(left))
-            all_ready(configuration=settings, delay=_PAUSE)
-            identities_as_expected(self.ground.trust_domain, configuration=settings)
-        except Exception as error:
-            self.mesh.record.healing_failed.append(f"{name}: {error}")
-            raise
+            yield
+            failed = False
+        finally:
+            try:
+                left = undo_all(kube, between_breaks=True) if failed else []
+                if left := left + heal_cluster(kube):
+                    _log.info("%s: undone: %s", name, ", ".join(left))
+                all_ready(configuration=settings, delay=_PAUSE)
+                identities_as_expected(self.ground.trust_domain, configuration=settings)
+            except Exception as error:
+                self.mesh.record.healing_failed.append(f"{name}: {error}")
+                raise
+
+
+def together(clauses: Collection[str]) -> list[list[str]]:
+    """Divide clauses into runs that can go on at the same time.
+
+    One for each profile, one more for whom a client knocks that is outside the mesh, and one for what
+    does nothing but wait. Where others need that client, too, all of the wire is one run.
+    """
+    outside = KNOCKING if set(clauses).isdisjoint(_ALSO_OUTSIDE) else ()
+
+    def key(clause: str) -> tuple[str, bool]:
+        return clause.partition("/")[0], clause in outside or clause == _WAITING
+
+    found = sorted(clauses, key=key)
+    return [list(group) for _, group in groupby(found, key)]
 
 
 def saboteur_of(mesh: Mesh, stack: str, kept: ExitStack) -> Saboteur:

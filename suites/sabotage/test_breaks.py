@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.cluster.timeouts import timeouts
+from fixtures.cluster.wait import wait_for
 from fixtures.report.catalogue import BREAK, after
 from fixtures.sabotage.breaks import BREAKS
 from fixtures.sabotage.judge import RED, never_red, sight_faults
@@ -36,7 +38,12 @@ def test_break(saboteur: Saboteur, broken: Break) -> None:
 def test_sabotage_leaves_no_trace(saboteur: Saboteur) -> None:
     """After all breaks every object is as it was, and everything that observes is green."""
     saboteur.kept.close()
-    assert differences(saboteur.before, traces(saboteur.ground.kube)) == []
+    wait_for(
+        lambda: differences(saboteur.before, traces(saboteur.ground.kube)),
+        lambda found: not found,
+        condition="every object is as it was",
+        timeout=timeouts().manifest_applied,
+    )
 
     every = [one for one in saboteur.clauses if one.partition("/")[0] in OBSERVING]
     seen = saboteur.look("afterwards", every)

@@ -28,7 +28,7 @@ def pod(name: str, namespace: str, labels: dict[str, str], *, ready: bool = True
 
 def workload(name: str, **spec: object) -> Object:
     return {
-        "metadata": {"name": name},
+        "metadata": {"name": name, "namespace": "spire"},
         "spec": {"selector": {"matchLabels": {"app": name}}, **spec},
         "status": {},
     }
@@ -42,14 +42,14 @@ class Cluster:
     workloads: dict[str, list[Object]] = field(default_factory=dict)
     graces: list[int | None] = field(default_factory=list)
 
-    def list(self, kind: Kind, namespace: str, labels: str = "") -> list[Object]:
+    def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> list[Object]:
         if kind.name != "Pod":
             return self.workloads.get(kind.name, [])
         wanted = dict(label.split("=") for label in labels.split(",") if label)
         return [
             pod
             for pod in self.pods
-            if pod["metadata"]["namespace"] == namespace
+            if namespace in (None, pod["metadata"]["namespace"])
             and wanted.items() <= pod["metadata"]["labels"].items()
         ]
 
@@ -122,6 +122,13 @@ def test_a_part_that_is_scaled_down_or_absent_is_not_ready(cluster: Cluster) -> 
     assert probes.not_ready(kube, ["spire"]) == ["spire: no workload"]
     cluster.workloads = {"Deployment": [workload("istiod", replicas=0)]}
     assert probes.not_ready(kube, ["spire"]) == ["spire/istiod: 0 of 1"]
+
+
+def test_pods_of_another_namespace_do_not_count(cluster: Cluster) -> None:
+    cluster.workloads = {"StatefulSet": [workload("spire-server", replicas=1)]}
+    cluster.pods[0]["metadata"]["namespace"] = "bookinfo"
+    kube: Any = cluster
+    assert probes.not_ready(kube, ["spire"]) == ["spire/spire-server: 0 of 1"]
 
 
 @pytest.mark.parametrize("absent", binding.KEYS)
@@ -202,6 +209,12 @@ def test_pings_are_counted_as_answered_or_not() -> None:
     found = load.parse(RUN, 3)
     assert found
     assert (found.sent, found.codes, found.failed) == (10, {200: 7, -1: 3}, 3)
+
+
+def test_a_load_that_was_ended_before_its_first_request_sent_none() -> None:
+    found = load.parse([entry(msg="Run ended", run=6, elapsed=1_000_000, calls=0)], 6)
+    assert found
+    assert (found.sent, found.codes) == (0, {})
 
 
 def test_the_codes_of_another_run_are_not_taken() -> None:

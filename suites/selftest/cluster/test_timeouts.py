@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from fixtures.cluster.failures import UsageError
-from fixtures.cluster.timeouts import Timeouts, timeouts
+from fixtures.cluster.timeouts import Timeouts, timeouts, variable
 
 SCALE = "MESHPROOF_TIMEOUT_SCALE"
 
@@ -21,6 +21,21 @@ def test_scale_multiplies_every_timeout(monkeypatch: pytest.MonkeyPatch) -> None
 
     scaled = asdict(timeouts())
     assert scaled == {name: seconds * 2.5 for name, seconds in asdict(Timeouts()).items()}
+
+
+def test_one_timeout_may_be_scaled_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCALE, "2")
+    monkeypatch.setenv("MESHPROOF_TIMEOUT_SCALE_LOG_LINE", "0.25")
+
+    assert (timeouts().log_line, timeouts().command) == (30, 120)
+    assert variable("log_line") == "MESHPROOF_TIMEOUT_SCALE_LOG_LINE"
+
+
+def test_a_scale_of_no_timeout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHPROOF_TIMEOUT_SCALE_LOGLINE", "2")
+
+    with pytest.raises(UsageError, match=r"^no such timeout: MESHPROOF_TIMEOUT_SCALE_LOGLINE; there are "):
+        timeouts()
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "fast", "nan", "inf"])

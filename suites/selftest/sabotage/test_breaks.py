@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from fixtures.cluster.timeouts import Timeouts
 from fixtures.sabotage.__main__ import table
 from fixtures.sabotage.breaks import BREAKS
 from fixtures.sabotage.look import clauses_there_are
@@ -36,6 +38,12 @@ def test_a_break_says_what_it_is_and_what_it_rests_on(broken: Break) -> None:
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda one: one.name)
 def test_where_more_than_one_clause_turns_red_the_map_says_why(broken: Break) -> None:
     assert len(broken.reddens) == 1 or broken.because
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda one: one.name)
+def test_a_break_is_impatient_of_time_limits_that_exist(broken: Break) -> None:
+    assert broken.patience.keys() <= asdict(Timeouts()).keys()
+    assert all(0 < scale < 1 for scale in broken.patience.values())
 
 
 def test_breaks_name_clauses_that_exist() -> None:

@@ -1,81 +1,103 @@
-"""Runs of the suite that are made ready first, and begin when they are told."""
+"""Runs of the suite beside this one: here they are functions that do what a run of pytest might."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fixtures.cluster.run import background
 from fixtures.cluster.wait import wait_for
 from fixtures.sabotage import look as module
-from fixtures.sabotage.look import GO, LookError, prepared
+from fixtures.sabotage.look import LookError, look, prove
 
 REPORTS = Path(__file__).parents[3] / "docs" / "example-report"
+GROUPS = (["identity/uri-san-single"], ["trust/chain-depth"])
 
 
-def script(monkeypatch: pytest.MonkeyPatch, text: str) -> list[list[str]]:
-    """Run this in place of pytest, and remember with which words it was meant to be called."""
-    called: list[list[str]] = []
-
-    def instead(argv: list[str], **others: Any) -> Any:
-        called.append([str(word) for word in argv])
-        report = next(word.partition("=")[2] for word in called[-1] if word.startswith("--report-dir="))
-        return background([sys.executable, "-c", text, report, REPORTS / "report.yaml"], **others)
-
-    monkeypatch.setattr(module, "background", instead)
-    return called
+def report_of(argv: Sequence[str]) -> Path:
+    return next(Path(word.partition("=")[2]) for word in argv if word.startswith("--report-dir="))
 
 
-WAITS = f"""
-import os, pathlib, shutil, sys
-report = pathlib.Path(sys.argv[1])
-report.mkdir(parents=True)
-(report / "ready").touch()
-os.read(int(os.environ["{GO}"]), 1)
-shutil.copy(sys.argv[2], report / "report.yaml")
-sys.exit(1)
-"""
+def reports(argv: Sequence[str], environment: Mapping[str, str], printed: Path) -> None:
+    """Write a report, and beside it what this run was started with."""
+    report = report_of(argv)
+    report.mkdir()
+    shutil.copy(REPORTS / "report.yaml", report)
+    assert Path(environment["TMPDIR"]).is_dir()
+    printed.write_text("\n".join((*argv, *(f"{name}={value}" for name, value in environment.items()))))
+    sys.exit(1)
 
 
-def await_file(path: Path) -> None:
-    wait_for(path.exists, bool, condition=f"{path.name} is there", timeout=20, delay=0.02)
+def breaks_off(argv: Sequence[str], environment: Mapping[str, str], printed: Path) -> None:
+    printed.write_text("no such cluster")
+    sys.exit(2)
 
 
-def test_runs_begin_when_they_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    called = script(monkeypatch, WAITS)
-    groups = [["identity/uri-san-single"], [], ["trust/chain-depth"]]
-
-    with prepared(["--cluster-name=one"], groups, tmp_path / "reports", scale=0.5) as look:
-        for number in ("0", "2"):
-            await_file(tmp_path / "reports" / number / "ready")
-        assert not list(tmp_path.glob("reports/*/report.yaml"))
-        outcomes = look()
-
-    assert set(outcomes) == {"identity/uri-san-single", "trust/chain-depth"}
-    assert [words[2:4] for words in called] == [["pytest", "suites/identity"], ["pytest", "suites/trust"]]
-    assert all("--cluster-name=one" in words for words in called)
+def stays(argv: Sequence[str], environment: Mapping[str, str], printed: Path) -> None:
+    os.setsid()
+    child = subprocess.Popen(["sleep", "60"])
+    printed.with_suffix(".pid").write_text(str(child.pid))
+    child.wait()
 
 
-def test_runs_that_were_never_told_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script(monkeypatch, WAITS)
-    opened = len(list(Path("/proc/self/fd").iterdir()))
-
-    with prepared([], [["identity/uri-san-single"]], tmp_path / "reports"):
-        await_file(tmp_path / "reports" / "0" / "ready")
-
-    assert not list(tmp_path.glob("reports/*/report.yaml"))
-    assert len(list(Path("/proc/self/fd").iterdir())) == opened
-
-
-def test_run_that_breaks_off_is_an_error_with_its_last_words(
+def test_runs_are_told_which_clauses_and_how_patient_to_be(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    script(monkeypatch, "import sys; print('no such cluster'); sys.exit(2)")
+    monkeypatch.setenv("MESHPROOF_TIMEOUT_SCALE_LOG_LINE", "3")
 
-    with prepared([], [["wire/mtls-strict"]], tmp_path) as look, pytest.raises(LookError) as caught:
-        look()
+    folder = tmp_path / "new" / "reports"
+    found = look(["--cluster-name=one"], GROUPS, folder, scales={"log_line": 0.5}, prove=reports)
 
-    assert str(caught.value) == "wire/mtls-strict: no such cluster\n"
+    assert set(found) == {"identity/uri-san-single", "trust/chain-depth"}
+    first, second = ((folder / f"{number}.txt").read_text().splitlines() for number in (0, 1))
+    assert (first[0], second[0]) == ("suites/identity", "suites/trust")
+    assert "--clauses=trust/chain-depth" in second
+    for told in (first, second):
+        assert {"--cluster-name=one", "MESHPROOF_TIMEOUT_SCALE_LOG_LINE=1.5"} <= set(told)
+        (scratch,) = (line.partition("=")[2] for line in told if line.startswith("TMPDIR="))
+        assert not Path(scratch).exists()
+
+
+def test_run_that_breaks_off_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(LookError) as caught:
+        look([], [["wire/mtls-strict"]], tmp_path, prove=breaks_off)
+
+    assert str(caught.value) == "wire/mtls-strict: no such cluster"
+
+
+def test_run_that_does_not_end_is_ended_with_all_that_it_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "_LONGEST", 3.0)
+
+    with pytest.raises(LookError, match="not at its end after 3 s"):
+        look([], [GROUPS[1]], tmp_path, prove=stays)
+
+    child = Path("/proc", (tmp_path / "0.pid").read_text(), "stat")
+    wait_for(
+        lambda: child.exists() and child.read_text().rpartition(") ")[2][0],
+        lambda state: state in (False, "Z"),
+        condition="what the run started has ended",
+        timeout=20,
+        delay=0.02,
+    )
+
+
+def test_a_run_is_one_of_pytest(tmp_path: Path) -> None:
+    argv = ("--version", "--version")
+    with pytest.raises(LookError, match="This is pytest version"):
+        look(["-c", "tox.ini", *argv], [["identity/uri-san-single"]], tmp_path, prove=versions)
+
+
+def versions(argv: Sequence[str], environment: Mapping[str, str], printed: Path) -> None:
+    """Be a run of the suite's own kind that looks at nothing, and say so by an exit code of its own."""
+    pid = os.fork()
+    if not pid:
+        prove(("--version", "--version"), environment, printed)
+    os.waitpid(pid, 0)
+    sys.exit(5)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from suites.sabotage.saboteur import together
+
+DEPTH, MTLS, INGRESS = "trust/chain-depth", "wire/mtls-strict", "wire/ingress-serves-spire-identity"
+PLAIN, EXPIRED = "wire/plaintext-refused", "wire/expired-refused"
+POLICED = "wire/right-root-wrong-service-account-denied"
+TTL, LEAF = "identity/ttl-bounds", "identity/leaf-is-leaf"
+
+
+@pytest.mark.parametrize(
+    ("clauses", "groups"),
+    [
+        ((), []),
+        ((MTLS, DEPTH), [[DEPTH], [MTLS]]),
+        ((TTL, LEAF), [[LEAF], [TTL]]),
+        ((PLAIN, MTLS, EXPIRED), [[MTLS], [PLAIN, EXPIRED]]),
+        ((PLAIN, POLICED, MTLS), [[PLAIN, POLICED, MTLS]]),
+        ((PLAIN, INGRESS, MTLS), [[PLAIN, INGRESS, MTLS]]),
+    ],
+    ids=["none", "profiles", "waiting", "outside-and-within", "policy-from-outside", "gateway-from-outside"],
+)
+def test_what_is_looked_at_at_the_same_time(clauses: tuple[str, ...], groups: list[list[str]]) -> None:
+    assert together(clauses) == groups
