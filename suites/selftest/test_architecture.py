@@ -149,6 +149,12 @@ def test_one_place_starts_programs() -> None:
     ]
 
 
+def test_one_place_forks_runs_of_the_suite() -> None:
+    forks = [name_of(path) for path in (*FIXTURES, *SUITES) if "multiprocessing" in imports(path)]
+
+    assert forks == ["fixtures/sabotage/look.py"]
+
+
 def test_nothing_sleeps() -> None:
     """Not even the waiting loop: it waits for the event that ends it, which a sleep would not."""
 
