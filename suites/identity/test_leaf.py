@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -79,11 +80,13 @@ def test_leaf_is_a_leaf(held: list[Held]) -> None:
 @pytest.fixture
 def named(mesh: Mesh, held: list[Held], trust_domain: str) -> dict[str, Collection[str]]:
     """What each part of the mesh calls the trust domain, asked of the running part."""
+    with ThreadPoolExecutor() as pool:
+        of_istiod = pool.submit(istiod_trust_domain, mesh.kube)
+        dumps = at_once(lambda pod: config_dump(mesh.kube, pod), [one.pod for one in held])
     found: dict[str, Collection[str]] = {
         _SERVER: {trust_domain},
-        "istiod's mesh configuration": {istiod_trust_domain(mesh.kube)},
+        "istiod's mesh configuration": {of_istiod.result()},
     }
-    dumps = at_once(lambda pod: config_dump(mesh.kube, pod), [one.pod for one in held])
     for one, dump in zip(held, dumps, strict=True):
         found[f"{one.pod}: what it demands of peers"] = demanded_domains(dump)
         if one.svid is not None:
@@ -130,9 +133,11 @@ def issuance(mesh: Mesh) -> Issuance:
     held = read_held(mesh.kube)
     if not held:
         raise NothingObserved("no pod runs that shall have an identity of SPIRE's")
-    authorities = before | spire.signing_authorities(mesh.kube)
+    with ThreadPoolExecutor() as pool:
+        bundle = pool.submit(spire.server_bundle, mesh.kube)
+        authorities = before | spire.signing_authorities(mesh.kube)
     cacerts = secret_chain(mesh.kube, ISTIO, CACERTS)[:1]
-    return Issuance(held, authorities, spire.server_bundle(mesh.kube), cacerts)
+    return Issuance(held, authorities, bundle.result(), cacerts)
 
 
 @conformance(id="identity/issued-by-spire", requires={"spire"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -55,8 +56,9 @@ class Registrations:
 @pytest.fixture(scope="module")
 def registrations(mesh: Mesh) -> Registrations:
     """SPIRE's entries and agents beside the API server's nodes and pods."""
-    entries = spire.entries(mesh.kube)
-    agents = spire.agents(mesh.kube)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(spire.entries, mesh.kube)
+        agents = spire.agents(mesh.kube)
     placed = {pod["metadata"]["name"]: pod["spec"].get("nodeName") for pod in mesh.kube.list(POD, "spire")}
     by_node = {}
     for node in mesh.kube.list(NODE):
@@ -66,7 +68,7 @@ def registrations(mesh: Mesh) -> Registrations:
             for agent in agents
             if (agent.node, agent.node_uid, placed.get(agent.pod)) == (name, uid, name)
         ]
-    return Registrations(entries, by_node)
+    return Registrations(asked.result(), by_node)
 
 
 @conformance(id="identity/entry-per-pod", requires={"spire"})

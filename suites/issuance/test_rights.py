@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import yaml
@@ -218,13 +219,16 @@ def _keys_on_nodes(ground: Ground) -> list[Open]:
     kube = ground.stranger.own
     nodes = {kube.get(POD, istiod_pod(kube).name, ISTIO)["spec"]["nodeName"]}
     nodes |= {pod["spec"]["nodeName"] for pod in kube.list(POD, SPIRE, "app=spire-server")}
-    places = [place for node in sorted(nodes) for place in _look_into(ground, node)]
+    with ExitStack() as stack:
+        looks = {node: stack.enter_context(_looking_into(ground, node)) for node in sorted(nodes)}
+        places = [place for node, name in looks.items() if name for place in _seen(ground, node, name)]
     cas = [one for one in places if f"/{CACERTS}/" in one or "spire-data" in one]
     return [Open("node", f"a pod of his own reads {' and '.join(cas)}")] if cas else []
 
 
-def _look_into(ground: Ground, node: str) -> list[str]:
-    """Say which files with private keys a pod with the node's files can read; none where it is forbidden."""
+@contextmanager
+def _looking_into(ground: Ground, node: str) -> Iterator[str]:
+    """Run a pod that looks for private keys in a node's files, and give its name; none if it is forbidden."""
     his, name = ground.stranger, f"look-into-{node}"
     look = _LOOK.format(files=" ".join(_KEY_FILES))
     pod = {
@@ -249,18 +253,25 @@ def _look_into(ground: Ground, node: str) -> list[str]:
         },
     }
     if his.create(pod):
-        return []
+        yield ""
+        return
     try:
-        printed = wait_for(
-            lambda: his.own.logs(his.namespace, name, "app"),
-            lambda text: text.endswith("done\n"),
-            condition=f"pod {his.namespace}/{name} has looked at the node's files",
-            timeout=timeouts().rollout_complete,
-            transient=(CommandError,),
-            delay=0.3,
-        )
+        yield name
     finally:
         his.kube.delete(POD, name, his.namespace, grace=0)
+
+
+def _seen(ground: Ground, node: str, name: str) -> list[str]:
+    """Wait until such a pod has looked, and say which files with private keys it can read."""
+    his = ground.stranger
+    printed = wait_for(
+        lambda: his.own.logs(his.namespace, name, "app"),
+        lambda text: text.endswith("done\n"),
+        condition=f"pod {his.namespace}/{name} has looked at the node's files",
+        timeout=timeouts().rollout_complete,
+        transient=(CommandError,),
+        delay=0.3,
+    )
     return [f"{node}:{line.removeprefix(_NODE)}" for line in printed.splitlines()[:-1]]
 
 

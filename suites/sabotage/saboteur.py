@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import pytest
+import yaml
 
 from fixtures.chaos.binding import configuration_of
 from fixtures.chaos.healing import heal_cluster
 from fixtures.chaos.probes import all_ready, identities_as_expected
 from fixtures.chaos.traffic import ISTIOD_ISSUED, needs
-from fixtures.cluster.kube import NAMESPACE
+from fixtures.cluster.kube import NAMESPACE, Object
 from fixtures.report.mutants import Summary, changed_since, line
 from fixtures.report.outcomes import Judgement, NothingObserved
 from fixtures.report.record import evidence_name
@@ -28,6 +29,7 @@ from fixtures.sabotage.model import Break, Ground
 from fixtures.sabotage.trace import traces
 from fixtures.sabotage.transport import PRESENTED
 from fixtures.session import Mesh
+from suites.wire.bookinfo import ONE_REQUEST_PER_CONNECTION
 
 _log = logging.getLogger(__name__)
 
@@ -47,11 +49,14 @@ SLOW = frozenset(
 
 
 # By a client outside the mesh, which is one pod: two runs at the same time cannot both have it.
-KNOCKING = frozenset({*PRESENTED, "wire/plaintext-refused"})
-_ALSO_OUTSIDE = frozenset(
+_CALLING_IN = frozenset(
     {"wire/right-root-wrong-service-account-denied", "wire/ingress-serves-spire-identity"}
 )
+# It comes with calls by the meshed client, about which no other run may make a rule meanwhile.
+_OUTSIDE = frozenset({*PRESENTED, *_CALLING_IN, "wire/plaintext-refused", "wire/san-mismatch-refused"})
 _WAITING = "identity/ttl-bounds"
+# What takes longest of identity's, where trust has the shorter look.
+_BESIDE_TRUST = "identity/key-stays-home"
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,11 @@ class Saboteur:
     ) -> dict[str, Judgement]:
         """Have clauses proved on the mesh as it is."""
         folder = self.mesh.run_directory / "sabotage" / evidence_name(name)
-        return look((*self.words, *words), together(clauses), folder, scales=patience)
+        with ExitStack() as stack:
+            if not _CALLING_IN.isdisjoint(clauses):
+                # Two runs add this rule, and each takes it away when the other may still need it.
+                stack.enter_context(added(self.ground.kube, _same_rule()))
+            return look((*self.words, *words), together(clauses), folder, scales=patience)
 
     def conclude(self, broken: Break, seen: Seen, faults: Sequence[str]) -> None:
         """Keep what was seen of a break; the reports of the looks only where it was not what must be."""
@@ -196,16 +205,24 @@ class Saboteur:
 def together(clauses: Collection[str]) -> list[list[str]]:
     """Divide clauses into runs that can go on at the same time.
 
-    One for each profile, one more for whom a client knocks that is outside the mesh, and one for what
-    does nothing but wait. Where others need that client, too, all of the wire is one run.
+    One for each profile, one more for what needs a client outside the mesh, one for pods that come and go,
+    and one for what does nothing but wait.
     """
-    outside = KNOCKING if set(clauses).isdisjoint(_ALSO_OUTSIDE) else ()
+    trusting = any(one.startswith("trust/") for one in clauses)
 
-    def key(clause: str) -> tuple[str, bool]:
-        return clause.partition("/")[0], clause in outside or clause == _WAITING
+    def key(clause: str) -> tuple[str, int]:
+        if clause == _BESIDE_TRUST and trusting:
+            return "trust", 0
+        apart = (clause in _OUTSIDE, clause in SLOW, clause == _WAITING)
+        return clause.partition("/")[0], sum(apart)
 
     found = sorted(clauses, key=key)
     return [list(group) for _, group in groupby(found, key)]
+
+
+def _same_rule() -> Object:
+    rule: Object = yaml.safe_load(ONE_REQUEST_PER_CONNECTION)
+    return {**rule, "metadata": {**rule["metadata"], "name": "meshproof-sabotage-one-request"}}
 
 
 def saboteur_of(mesh: Mesh, stack: str, kept: ExitStack) -> Saboteur:

@@ -53,6 +53,8 @@ def _rule(spiffe_id: str) -> dict[str, object]:
         "metadata": {"name": "meshproof-another-name", "namespace": DEMO},
         "spec": {
             "host": f"{_CALLEE}.{DEMO}.svc.cluster.local",
+            # Nobody else's calls, while they are looked at as well.
+            "workloadSelector": {"matchLabels": {"app": CLIENT}},
             "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": [spiffe_id]}},
         },
     }
