@@ -54,7 +54,6 @@ _CALLING_IN = frozenset(
 )
 # It comes with calls by the meshed client, about which no other run may make a rule meanwhile.
 _OUTSIDE = frozenset({*PRESENTED, *_CALLING_IN, "wire/plaintext-refused", "wire/san-mismatch-refused"})
-_WAITING = "identity/ttl-bounds"
 # What takes longest of identity's, where trust has the shorter look.
 _BESIDE_TRUST = "identity/key-stays-home"
 
@@ -205,16 +204,16 @@ class Saboteur:
 def together(clauses: Collection[str]) -> list[list[str]]:
     """Divide clauses into runs that can go on at the same time.
 
-    One for each profile, one more for what needs a client outside the mesh, one for pods that come and go,
-    and one for what does nothing but wait.
+    One for each profile, one more for what needs a client outside the mesh, and one for each that waits
+    for the most part.
     """
     trusting = any(one.startswith("trust/") for one in clauses)
 
-    def key(clause: str) -> tuple[str, int]:
+    def key(clause: str) -> tuple[str, str]:
         if clause == _BESIDE_TRUST and trusting:
-            return "trust", 0
-        apart = (clause in _OUTSIDE, clause in SLOW, clause == _WAITING)
-        return clause.partition("/")[0], sum(apart)
+            return "trust", ""
+        apart = "outside" if clause in _OUTSIDE else clause if clause in SLOW else ""
+        return clause.partition("/")[0], apart
 
     found = sorted(clauses, key=key)
     return [list(group) for _, group in groupby(found, key)]
