@@ -52,8 +52,7 @@ SLOW = frozenset(
 _CALLING_IN = frozenset(
     {"wire/right-root-wrong-service-account-denied", "wire/ingress-serves-spire-identity"}
 )
-# It comes with calls by the meshed client, about which no other run may make a rule meanwhile.
-_OUTSIDE = frozenset({*PRESENTED, *_CALLING_IN, "wire/plaintext-refused", "wire/san-mismatch-refused"})
+_OUTSIDE = frozenset({*PRESENTED, *_CALLING_IN, "wire/plaintext-refused"})
 # What takes longest of identity's, where trust has the shorter look.
 _BESIDE_TRUST = "identity/key-stays-home"
 

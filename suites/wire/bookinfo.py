@@ -209,6 +209,20 @@ def await_fresh(bookinfo: Bookinfo, calls: Iterable[tuple[str, str]]) -> None:
     )
 
 
+def await_endpoint(bookinfo: Bookinfo, service: str, callee: str) -> None:
+    """Wait until the client's proxy knows the pod of a workload as an endpoint of a service."""
+    endpoint = (
+        f"outbound|{PORT}||{service}.{DEMO}.svc.cluster.local::{bookinfo.address(callee)}:{PORT}::health"
+    )
+    wait_for(
+        lambda: endpoint in bookinfo.admin(bookinfo.pods[CLIENT], "clusters"),
+        bool,
+        condition=f"the proxy of {CLIENT} knows {callee} as {service}",
+        timeout=timeouts().manifest_applied,
+        delay=0.5,
+    )
+
+
 @contextmanager
 def applied(kube: Kube, manifest: str) -> Iterator[None]:
     """Apply YAML documents, and remove their objects afterwards."""

@@ -23,6 +23,7 @@ from suites.wire.bookinfo import (
     PORT,
     Bookinfo,
     applied,
+    await_endpoint,
     await_fresh,
     held_meanwhile,
     unique_path,
@@ -71,14 +72,7 @@ def _workload_of_istiod(mesh: Mesh, bookinfo: Bookinfo) -> Iterator[Bookinfo]:
             delay=0.5,
         )
         both = bookinfo.adopt(_NAME, pod)
-        endpoint = f"outbound|{PORT}||{_NAME}.{DEMO}.svc.cluster.local::{both.address(_NAME)}:{PORT}::health"
-        wait_for(
-            lambda: endpoint in both.admin(both.pods[CLIENT], "clusters"),
-            bool,
-            condition=f"the proxy of {CLIENT} knows {_NAME}",
-            timeout=timeouts().manifest_applied,
-            delay=0.5,
-        )
+        await_endpoint(both, _NAME, _NAME)
         yield both
 
 
