@@ -241,6 +241,17 @@ def test_a_container_of_somebody_else_is_no_node(envoys: Callable[[], list[str]]
         envoys()
 
 
+def test_a_process_that_is_stopped_goes_on_afterwards(
+    envoys: Callable[[], list[str]], commands: Commands
+) -> None:
+    for signal in ("STOP", "CONT"):
+        commands.prints(f"docker exec mesh-worker kill -{signal} 17")
+    with node_faults.frozen_process("bookinfo", "app=a", "envoy") as touched:
+        assert touched == ["bookinfo/a envoy"]
+        assert commands.calls[-1] == "docker exec mesh-worker kill -STOP 17"
+    assert commands.calls[-1] == "docker exec mesh-worker kill -CONT 17"
+
+
 FIND = "docker exec mesh-control-plane find /var/lib/meshproof/spire-data -mindepth 1 -print -delete"
 
 
