@@ -86,6 +86,11 @@ class Saboteur:
         found = (one for one in self.clauses if one.partition("/")[0] in OBSERVING)
         return tuple(one for one in found if one not in SLOW)
 
+    @property
+    def made_all(self) -> bool:
+        """Whether every break there is was made: of fewer nobody can say which clauses none turns red."""
+        return len(self.seen) == len(BREAKS)
+
     def try_break(self, broken: Break) -> Seen:
         """Make a break, have it looked at, heal it, and wait until the mesh is whole.
 
@@ -162,8 +167,7 @@ class Saboteur:
         self.mesh.measure("sabotage.detected", len(self.detected))
         self.mesh.measure("sabotage.undetected", len(self.seen) - len(self.detected))
         self.mesh.measure("sabotage.seconds", round(sum(one.seconds for one in self.seen), 1))
-        if len(self.seen) == len(BREAKS):
-            # Of fewer breaks it says nothing: the others are there for the rest of the clauses.
+        if self.made_all:
             self.mesh.measure("sabotage.clausesNeverRed", len(never_red(self.clauses, self.seen)))
         for one in self.seen:
             self.mesh.measure(f"sabotage.turnedRed.{one.name}", list(one.red))
