@@ -12,6 +12,7 @@ from fixtures.build import builder
 from fixtures.cli import main
 from fixtures.cluster import engine
 from fixtures.cluster.run import CommandError, run
+from fixtures.setup import home_of
 from suites.selftest.cluster.commands import Commands
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
     monkeypatch.setattr(engine, "_clients", lambda: ["docker"])
     monkeypatch.setattr(engine, "SOCKET", tmp_path / "docker.sock")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     table.fails("docker info --format '{{json .}}'", "Cannot connect")
     table.fails("go env GOVERSION", "No such file or directory: 'go'")
     return table
@@ -112,6 +114,21 @@ def test_taking_down_where_there_is_nothing_is_fine(
 ) -> None:
     assert main(["down"]) == 0
     assert "there is no cluster to remove" in capsys.readouterr().out
+
+
+def test_cluster_of_ours_is_not_called_gone_because_its_engine_is_stopped(
+    bare_machine: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = home_of("kept")
+    home.folder.mkdir(parents=True)
+    home.owner.write_text('{"nodes": ["a1"], "kept": true}')
+
+    assert main(["down", "--cluster-name", "kept"]) == 10
+
+    said = capsys.readouterr()
+    assert "the kind cluster 'kept' was made here" in said.out
+    assert said.err.startswith("EngineError: no container engine answers")
+    assert home.owner.exists()
 
 
 def test_pytest_refuses_wrong_options_before_it_collects() -> None:

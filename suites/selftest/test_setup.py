@@ -17,6 +17,7 @@ from fixtures.setup import (
     check_options,
     choose_images,
     components,
+    down_command,
     foreign_mesh,
     home_of,
     raised_mesh,
@@ -163,6 +164,10 @@ def test_kept_cluster_is_left_alone_and_both_ways_out_are_named(commands: Comman
         check_leftovers(DEFAULTS, home)
 
     assert not was_deleted(commands)
+
+
+def test_cluster_of_another_name_is_removed_by_that_name() -> None:
+    assert down_command("trial") == 'make down ARGS="--cluster-name trial"'
 
 
 @pytest.mark.parametrize("kept", [True, False])
