@@ -46,19 +46,24 @@ def test_istiod_takes_both_layouts(mesh: Mesh, traffic: Traffic, held: HeldCacer
     """
     with traffic.step("secret-layouts") as notes:
         there = held.put_back(istio_files, newcomer=True)
+        notes.add({"to Istio's": there.changed}, there.log)
+        _assert_taken(there, ISTIO_LAYOUT)
         within = held.put_back(istio_files)
+        notes.add({"within": within.changed}, within.log)
         back = held.put_back(tls_files, newcomer=True)
-        for name, seen in (("to Istio's", there), ("within", within), ("to TLS", back)):
-            notes.add({name: seen.changed}, seen.log)
+        notes.add({"to TLS": back.changed}, back.log)
+        _assert_taken(back, TLS_LAYOUT)
     seconds = {"toIstio": there, "withinIstio": within, "toTls": back}
     mesh.measure(
         "rotation.secret-layouts", {name: seen.seconds()["decided"] for name, seen in seconds.items()}
     )
 
-    for seen, line in ((there, ISTIO_LAYOUT), (back, TLS_LAYOUT)):
-        faults = layout_faults(seen, line)
-        assert not faults, explained(faults, seen)
     assert [_below_the_leaf(there), _below_the_leaf(back)] == [_expected(there), _expected(back)]
+
+
+def _assert_taken(seen: Observation, line: str) -> None:
+    faults = layout_faults(seen, line)
+    assert not faults, explained(faults, seen)
 
 
 def _below_the_leaf(seen: Observation) -> list[str]:

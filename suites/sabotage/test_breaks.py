@@ -7,8 +7,9 @@ import pytest
 from fixtures.cluster.timeouts import timeouts
 from fixtures.cluster.wait import wait_for
 from fixtures.report.catalogue import BREAK, after
+from fixtures.report.outcomes import RED
 from fixtures.sabotage.breaks import BREAKS
-from fixtures.sabotage.judge import RED, never_red, sight_faults
+from fixtures.sabotage.judge import never_red, sight_faults
 from fixtures.sabotage.model import Break
 from fixtures.sabotage.trace import differences, traces
 from suites.sabotage.saboteur import OBSERVING, Saboteur

@@ -226,6 +226,35 @@ def test_a_secret_in_the_report_fails_the_run_and_is_never_said(
     assert "0a1b2c3d" not in said + "".join(report.run.other_failures)
 
 
+SEVERAL = """
+RUN = []
+
+@conformance(id="wire/a")
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a(number):
+    \"\"\"A.\"\"\"
+    RUN.append(number)
+    assert number != 2, RUN
+
+@conformance(id="wire/b")
+def test_b():
+    \"\"\"B.\"\"\"
+    assert RUN == {expected}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [([], [1, 2, 3]), (["--red-is-enough"], [1, 2])], ids=["all", "until-red"]
+)
+def test_where_red_is_enough_no_more_of_a_clause_is_proved(
+    session: Session, options: list[str], expected: list[int]
+) -> None:
+    report = session(SEVERAL.replace("{expected}", str(expected)), *options, code=1)
+
+    assert outcome(report, "wire/a") == ("fail", "[2] AssertionError: [1, 2]")
+    assert outcome(report, "wire/b") == ("pass", None)
+
+
 def test_a_secret_in_the_evidence_is_found_and_changes_no_failure(session: Session) -> None:
     report = session(
         """
