@@ -17,9 +17,9 @@ from fixtures.setup import (
     check_options,
     choose_images,
     components,
-    down_command,
     foreign_mesh,
     home_of,
+    make_command,
     raised_mesh,
 )
 from fixtures.stack.manifests import MANIFESTS, load_pace
@@ -167,7 +167,7 @@ def test_kept_cluster_is_left_alone_and_both_ways_out_are_named(commands: Comman
 
 
 def test_cluster_of_another_name_is_removed_by_that_name() -> None:
-    assert down_command("trial") == 'make down ARGS="--cluster-name trial"'
+    assert make_command("down", "trial") == 'make down ARGS="--cluster-name trial"'
 
 
 @pytest.mark.parametrize("kept", [True, False])
